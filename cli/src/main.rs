@@ -1,0 +1,2 @@
+//! The `shardpack` binary.
+fn main() {}

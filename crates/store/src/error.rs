@@ -1,0 +1,96 @@
+//! What can go wrong with files and objects.
+
+use std::fmt;
+use std::io;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error about one file or object. One pointer wide.
+#[derive(Debug)]
+pub struct Error(Box<(ErrorKind, String)>);
+
+/// Each kind is a different thing for a caller to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No such file or object.
+    NotFound,
+    /// It may not be read or written: permissions.
+    Denied,
+    /// It is there already and must not be replaced.
+    Exists,
+    /// It is not what was listed: it grew, shrank or was written since. Run again.
+    Changed {
+        /// What differs, with both values.
+        what: String,
+    },
+    /// The device or quota is full. Free space and run again.
+    Full,
+    /// The name or the archive cannot be used; the text says why.
+    Invalid {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Anything else the system reported.
+    Io(io::Error),
+}
+
+impl Error {
+    /// An error about `name`, a path or key.
+    pub fn new(kind: ErrorKind, name: impl Into<String>) -> Self {
+        Self(Box::new((kind, name.into())))
+    }
+
+    /// Sorts a system error into its kind.
+    pub fn io(source: impl Into<io::Error>, name: impl Into<String>) -> Self {
+        let source = source.into();
+        let kind = match source.kind() {
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+            io::ErrorKind::AlreadyExists => ErrorKind::Exists,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            _ => ErrorKind::Io(source),
+        };
+        Self::new(kind, name)
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.0
+    }
+
+    /// The file or object it happened to.
+    pub fn name(&self) -> &str {
+        &self.0.1
+    }
+
+    /// True when the thing is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.kind(), ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        match self.kind() {
+            ErrorKind::NotFound => write!(f, "{name}: not found"),
+            ErrorKind::Denied => write!(f, "{name}: permission denied"),
+            ErrorKind::Exists => write!(f, "{name}: exists already"),
+            ErrorKind::Changed { what } => write!(f, "{name}: changed during the run: {what}"),
+            ErrorKind::Full => write!(f, "{name}: no space left on the device or quota"),
+            ErrorKind::Invalid { reason } => write!(f, "{name}: {reason}"),
+            ErrorKind::Io(_) => write!(f, "{name}: input or output failed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.kind() {
+            ErrorKind::Io(source) => Some(source),
+            _ => None,
+        }
+    }
+}

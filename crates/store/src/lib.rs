@@ -1,0 +1,16 @@
+//! Where bytes live.
+//!
+//! A [`Source`] is a set of files, listed once and pinned: what is read later must be what was
+//! listed. A [`Store`] is a tree of objects that datasets are written to and read from. Both are
+//! plain blocking traits; a store that needs futures keeps them to itself. This crate knows keys
+//! and bytes, not samples or shards.
+
+mod error;
+mod listing;
+mod source;
+mod store;
+
+pub use error::{Error, ErrorKind, Result};
+pub use listing::{File, FileId, Listing, ListingBuilder};
+pub use source::{Sink, Source};
+pub use store::{Object, ObjectMeta, PutMode, Store, Upload};

@@ -1,0 +1,164 @@
+//! A table of files that costs 32 bytes a file beside the name.
+
+/// Number of a file in its listing.
+pub type FileId = u32;
+
+/// Files found by a [`Source`](crate::Source), in source order.
+///
+/// A path is a folder (kept once) and a name (kept once, in one long string of bytes): a million
+/// files under `d0001/` cost their own names and 32 bytes each. Paths are bytes because file
+/// systems promise no encoding.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    dirs: Vec<Box<[u8]>>,
+    names: Vec<u8>,
+    files: Vec<Row>,
+    /// Files left out by a rule (hidden, excluded, special files), by reason.
+    pub skipped: Vec<(String, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    name_end: u64, // the name starts where its predecessor's ends
+    len: u64,
+    stamp: u64,
+    dir: u32,
+}
+
+/// One file of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File<'a> {
+    /// Folder relative to the source's root, `/`-separated, without a final slash; empty at the root.
+    pub dir: &'a [u8],
+    /// Number of that folder, for caches.
+    pub dir_id: u32,
+    /// Name without the folder.
+    pub name: &'a [u8],
+    /// Length in bytes when listed.
+    pub len: u64,
+    /// Version when listed: modification time in nanoseconds, or a hash of an ETag. Equal stamps
+    /// and lengths are taken to mean equal bytes.
+    pub stamp: u64,
+}
+
+impl File<'_> {
+    /// The path relative to the source's root.
+    pub fn path(&self) -> Vec<u8> {
+        let mut path = Vec::with_capacity(self.dir.len() + 1 + self.name.len());
+        if !self.dir.is_empty() {
+            path.extend_from_slice(self.dir);
+            path.push(b'/');
+        }
+        path.extend_from_slice(self.name);
+        path
+    }
+
+    /// The path for messages: bytes that are no UTF-8 become `\xNN`.
+    pub fn display(&self) -> String {
+        String::from_utf8(self.path())
+            .unwrap_or_else(|e| e.as_bytes().escape_ascii().to_string())
+    }
+}
+
+impl Listing {
+    /// Number of files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// True without files.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Number of folders that hold files.
+    pub fn dirs(&self) -> usize {
+        self.dirs.len()
+    }
+
+    /// Path of folder `dir_id` relative to the root; empty for the root.
+    pub fn dir(&self, dir_id: u32) -> &[u8] {
+        &self.dirs[dir_id as usize]
+    }
+
+    /// File number `id`. Panics when there is none: ids come from this listing.
+    pub fn file(&self, id: FileId) -> File<'_> {
+        let i = id as usize;
+        let row = self.files[i];
+        let start = if i == 0 { 0 } else { self.files[i - 1].name_end };
+        File {
+            dir: &self.dirs[row.dir as usize],
+            dir_id: row.dir,
+            name: &self.names[start as usize..row.name_end as usize],
+            len: row.len,
+            stamp: row.stamp,
+        }
+    }
+
+    /// All files, in source order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = File<'_>> {
+        (0..self.len() as u32).map(|id| self.file(id))
+    }
+
+    /// Bytes of memory that the listing holds.
+    pub fn memory(&self) -> usize {
+        self.names.capacity()
+            + self.files.capacity() * size_of::<Row>()
+            + self.dirs.iter().map(|d| d.len() + size_of::<Box<[u8]>>()).sum::<usize>()
+    }
+}
+
+/// Fills a [`Listing`], file by file, in source order.
+#[derive(Debug, Default)]
+pub struct ListingBuilder {
+    listing: Listing,
+}
+
+impl ListingBuilder {
+    /// Registers a folder and returns its number.
+    pub fn dir(&mut self, path: &[u8]) -> u32 {
+        self.listing.dirs.push(path.into());
+        (self.listing.dirs.len() - 1) as u32
+    }
+
+    /// Appends a file.
+    pub fn file(&mut self, dir: u32, name: &[u8], len: u64, stamp: u64) {
+        self.listing.names.extend_from_slice(name);
+        let name_end = self.listing.names.len() as u64;
+        self.listing.files.push(Row { name_end, len, stamp, dir });
+    }
+
+    /// Makes room for exactly this many files and bytes of names: a doubling vector would hold
+    /// half as much again for a moment.
+    pub fn reserve(&mut self, files: usize, names: usize) {
+        self.listing.files.reserve_exact(files);
+        self.listing.names.reserve_exact(names);
+    }
+
+    /// The listing, with what was left out and why.
+    pub fn finish(mut self, skipped: Vec<(String, u64)>) -> Listing {
+        self.listing.skipped = skipped;
+        self.listing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_come_back_and_rows_are_small() {
+        assert_eq!(size_of::<Row>(), 32);
+        let mut b = ListingBuilder::default();
+        let root = b.dir(b"");
+        let deep = b.dir(b"a/b");
+        b.file(root, b"x.jpg", 1, 10);
+        b.file(deep, b"y.jpg", 2, 20);
+        b.file(root, b"\xff", 3, 30);
+        let l = b.finish(vec![]);
+        let paths: Vec<_> = l.iter().map(|f| f.display()).collect();
+        assert_eq!(paths, ["x.jpg", "a/b/y.jpg", "\\xff"]);
+        assert_eq!((l.file(1).len, l.file(1).stamp, l.file(1).dir_id), (2, 20, deep));
+        assert_eq!((l.len(), l.dirs()), (3, 2));
+    }
+}

@@ -1,0 +1,28 @@
+//! Files to pack.
+
+use crate::{FileId, Listing, Result};
+
+/// A set of files, listed once. Safe to read from many threads at a time.
+pub trait Source: Send + Sync {
+    /// What was found.
+    fn listing(&self) -> &Listing;
+
+    /// Reads `len` bytes of a file from `start` into `sink`.
+    ///
+    /// Fails with [`Changed`](crate::ErrorKind::Changed) when the file is no longer the one that
+    /// was listed (length or stamp), before or after reading: what arrived in the sink is then
+    /// not to be used.
+    fn fetch(&self, file: FileId, start: u64, len: u64, sink: &mut dyn Sink) -> Result<()>;
+
+    /// Where the files come from, for messages and manifests.
+    fn describe(&self) -> String;
+}
+
+/// Takes bytes where it wants them, so that a file is read straight to its place.
+pub trait Sink {
+    /// Free room, at least one byte. Repeated calls without [`Sink::advance`] give the same room.
+    fn space(&mut self) -> Result<&mut [u8]>;
+
+    /// Says that the first `n` bytes of the room are filled.
+    fn advance(&mut self, n: usize) -> Result<()>;
+}

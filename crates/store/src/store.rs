@@ -1,0 +1,74 @@
+//! Trees of objects that datasets live in.
+
+use std::fmt;
+
+use crate::Result;
+
+/// A tree of objects. Keys are relative, `/`-separated, without empty, `.` or `..` parts.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Objects whose key starts with `prefix` (whole path parts: `a/b` or `a/b/`), sorted by key.
+    /// A prefix that is not there gives an empty list.
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>>;
+
+    /// Opens an object for reading.
+    fn open(&self, key: &str) -> Result<Box<dyn Object>>;
+
+    /// Starts an object of exactly `len` bytes, or of unknown length. It appears under its key,
+    /// whole, when it is sealed; dropped before that it leaves nothing behind.
+    fn create(&self, key: &str, len: Option<u64>) -> Result<Box<dyn Upload>>;
+
+    /// Writes a small object in one atomic and, where asked, durable step.
+    fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()>;
+
+    /// Moves everything under one prefix to another that does not exist yet, in one atomic step
+    /// where the store can ([`Exists`](crate::ErrorKind::Exists) otherwise).
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes an object or everything under a prefix. Nothing there is no error.
+    fn remove(&self, key: &str) -> Result<()>;
+
+    /// Where the tree is, for messages.
+    fn describe(&self) -> String;
+}
+
+/// An object that is open for reading, from any thread.
+pub trait Object: fmt::Debug + Send + Sync {
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+
+    /// True without bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` from `offset`; returns fewer bytes only at the end of the object.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize>;
+}
+
+/// An object that is being written, from any number of threads.
+pub trait Upload: fmt::Debug + Send + Sync {
+    /// Writes a range. Ranges come in any order, do not overlap, and together cover the object.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the object of `len` bytes durable (unless the store was told not to) and visible.
+    fn seal(self: Box<Self>, len: u64) -> Result<()>;
+}
+
+/// What a listing tells of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Key relative to the store's root.
+    pub key: String,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Whether [`Store::put`] may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMode {
+    /// Fails with [`Exists`](crate::ErrorKind::Exists) when the key is taken; of two writers
+    /// exactly one wins.
+    Create,
+    /// Replaces what is there.
+    Replace,
+}

@@ -1,0 +1,45 @@
+//! Reading records back.
+
+use crate::{Position, Result, Sample};
+
+/// How strictly, and within which limits, a stream is decoded.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DecodeOptions {
+    /// Largest record in bytes that is read into memory; a longer one is
+    /// [`TooLarge`](crate::ErrorKind::TooLarge). Default 1 GiB. Checked before memory is asked for.
+    pub max_record: u64,
+    /// The stream may hold several shards one after another: a tar goes on after end blocks.
+    /// Default false: what follows the end is an error.
+    pub concatenated: bool,
+    /// The stream may lack its end marker (a tar without end blocks). Default false: truncated.
+    pub missing_end: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { max_record: 1 << 30, concatenated: false, missing_end: false }
+    }
+}
+
+/// One record as it stands in the stream. Reuse it: buffers keep their capacity.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Offset of its first byte in the uncompressed shard.
+    pub offset: u64,
+    /// Its encoded length in bytes, framing and padding included.
+    pub len: u64,
+    /// crc32c of those encoded bytes.
+    pub crc32c: u32,
+    /// What is in it.
+    pub sample: Sample,
+}
+
+/// Reads one record after another. After an error every further call returns an error.
+pub trait Decoder {
+    /// Reads the next record. False at a proper end of the stream.
+    fn read(&mut self, record: &mut Record) -> Result<bool>;
+
+    /// Where the next record starts, or where the damage is after an error.
+    fn position(&self) -> Position;
+}
