@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The heavy readers on our shards: TensorFlow, mxnet, DALI and the SageMaker SDK, each in its own
+# Python environment. Downloads about 1 GB and takes 3 GB of disk; needs Python 3.11 (mxnet has no
+# newer wheels) on x86-64 Linux, no GPU.
+#
+#     scripts/interop.sh                     # all four
+#     scripts/interop.sh mxnet dali          # some of them
+#     scripts/interop.sh --goldens           # rewrite testdata/*/golden instead
+#
+# SHARDPACK names the binary to test (default: a debug build), PYTHON the Python to use,
+# INTEROP_VENVS where the environments go (default: .venv-interop).
+set -uo pipefail
+cd "$(dirname "$0")/.."
+venvs=${INTEROP_VENVS:-.venv-interop}
+interop=tests/interop
+
+environment() { # environment TOOL -> its Python in $python
+    local list=$interop/requirements-$1.txt
+    [ -f "$list" ] || list=$interop/requirements.txt
+    python=$venvs/$1/bin/python
+    mkdir -p "$venvs"
+    scripts/venv.sh "$venvs/$1" "$list" "${PYTHON:-python3.11}"
+}
+
+if [ "${1:-}" = --goldens ]; then
+    for tool in tar tarfile webdataset tensorflow mxnet sagemaker; do
+        environment "$tool" && "$python" scripts/make_goldens.py "$tool" || exit 1
+    done
+    exit
+fi
+
+if [ -z "${SHARDPACK:-}" ]; then
+    cargo build --locked -p shardpack || exit 1
+fi
+failed=()
+[ $# -gt 0 ] || set -- tensorflow mxnet dali sagemaker
+for tool in "$@"; do
+    environment "$tool" && "$python" "$interop/check_$tool.py" || failed+=("$tool")
+done
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "FAILED: ${failed[*]}"
+    exit 1
+fi
+echo "every reader agrees"

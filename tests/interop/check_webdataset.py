@@ -1,0 +1,92 @@
+"""webdataset and wids on our shards."""
+
+import sys
+import types
+
+import webdataset
+
+import trees
+from harness import TREE, Dataset, check, equal, main, samples
+
+
+def read(shards):
+    """{key: {field: bytes}} as the library groups them, and how many samples it saw."""
+    found, count = {}, 0
+    for sample in webdataset.WebDataset([str(s) for s in shards], shardshuffle=False, empty_check=False):
+        count += 1
+        found[sample["__key__"]] = {k: v for k, v in sample.items() if not k.startswith("__")}
+    return found, count
+
+
+def compare(source, *options):
+    dataset = Dataset(source, "webdataset", "--target", "1MB", *options)
+    found, count = read(dataset.shards)
+    want = samples(source)
+    equal(found, want, "samples")
+    equal(count, len(want), "number of samples")
+    return dataset
+
+
+@check
+def reads_the_small_tree():
+    compare(TREE)
+
+
+@check
+def reads_the_mixed_tree():
+    compare(trees.mixed())
+
+
+@check
+def reads_gzip_shards():
+    compare(trees.mixed(), "--compress", "gzip")
+
+
+@check
+def reads_every_order():
+    for order in ("key", "source", "shuffle:7"):
+        compare(TREE, "--order", order)
+
+
+@check
+def splits_are_disjoint_and_whole():
+    dataset = Dataset(trees.mixed(), "webdataset", "--split", "train=0.8,val=0.2")
+    parts = {}
+    for shard in dataset.shards:
+        parts.setdefault(shard.parent.name, {}).update(read([shard])[0])
+    equal(sorted(parts), ["train", "val"], "splits")
+    assert not parts["train"].keys() & parts["val"].keys(), "a sample in both splits"
+    equal(parts["train"] | parts["val"], samples(trees.mixed()), "samples of both")
+
+
+@check
+def decodes_a_sample():
+    dataset = Dataset(TREE, "webdataset")
+    pipeline = webdataset.WebDataset([str(s) for s in dataset.shards], shardshuffle=False).decode("rgb8")
+    for sample in pipeline:
+        picture = sample.get("jpg", sample.get("png"))
+        equal(picture.shape, (96, 96, 3), sample["__key__"])
+
+
+@check
+def wids_reads_by_number():
+    # wids imports torch.distributed at the top and calls it only in its distributed samplers.
+    torch = types.ModuleType("torch")
+    torch.distributed = types.ModuleType("torch.distributed")
+    sys.modules.update({"torch": torch, "torch.distributed": torch.distributed})
+    import wids
+
+    dataset = Dataset(TREE, "webdataset", "--target", "64KB", "--index", "wids")
+    [index] = (dataset.root / "index").rglob("shardindex.json")
+    reader = wids.ShardListDataset(str(index), transformations=[], keep=True)
+    want = samples(TREE)
+    equal(len(reader), len(want), "number of samples")
+    found = {}
+    for i in range(len(reader)):
+        sample = reader[i]
+        fields = {k[1:]: v if isinstance(v, bytes) else v.read() for k, v in sample.items() if k.startswith(".")}
+        found[sample["__key__"]] = fields
+    equal(found, want, "samples")
+
+
+main(__name__)
