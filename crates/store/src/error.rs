@@ -50,9 +50,22 @@ impl Error {
             io::ErrorKind::PermissionDenied => ErrorKind::Denied,
             io::ErrorKind::AlreadyExists => ErrorKind::Exists,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+            io::ErrorKind::InvalidFilename => {
+                ErrorKind::Invalid { reason: "the name is too long for the file system".into() }
+            }
             _ => ErrorKind::Io(source),
         };
         Self::new(kind, name)
+    }
+
+    /// An error about a name or an archive that cannot be used.
+    pub(crate) fn invalid(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid { reason: reason.into() }, name)
+    }
+
+    /// An error about a file that is not what was listed.
+    pub(crate) fn changed(name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Changed { what: what.into() }, name)
     }
 
     /// What happened.

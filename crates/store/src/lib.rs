@@ -7,10 +7,12 @@
 
 mod error;
 mod listing;
+mod local;
 mod source;
 mod store;
 
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
+pub use local::{LocalTree, Rule, Symlinks, WalkOptions};
 pub use source::{Sink, Source};
 pub use store::{Object, ObjectMeta, PutMode, Store, Upload};

@@ -1,5 +1,9 @@
 //! A table of files that costs 32 bytes a file beside the name.
 
+use rayon::prelude::*;
+
+use crate::{Error, Result};
+
 /// Number of a file in its listing.
 pub type FileId = u32;
 
@@ -55,9 +59,21 @@ impl File<'_> {
 
     /// The path for messages: bytes that are no UTF-8 become `\xNN`.
     pub fn display(&self) -> String {
-        String::from_utf8(self.path())
-            .unwrap_or_else(|e| e.as_bytes().escape_ascii().to_string())
+        display(&self.path())
     }
+}
+
+/// Refuses more files than a [`FileId`] can number.
+pub(crate) fn check_count(files: usize, source: &str) -> Result<()> {
+    match FileId::try_from(files) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::invalid(source, "more than 4,294,967,295 files: pack it in parts")),
+    }
+}
+
+/// A path for messages: bytes that are no UTF-8 become `\xNN`.
+pub(crate) fn display(path: &[u8]) -> String {
+    std::str::from_utf8(path).map_or_else(|_| path.escape_ascii().to_string(), str::to_owned)
 }
 
 impl Listing {
@@ -100,6 +116,37 @@ impl Listing {
         (0..self.len() as u32).map(|id| self.file(id))
     }
 
+    /// Replaces length and stamp of every file by what `measure` says of it, on all threads of
+    /// the current rayon pool: the rows are filled where they stand, so that sizing a million
+    /// files holds no second copy of them.
+    pub(crate) fn measure(
+        &mut self,
+        measure: impl Fn(FileId, File<'_>) -> Result<(u64, u64)> + Sync,
+    ) -> Result<()> {
+        // Small enough that 32 waiting threads share a folder of two thousand files.
+        const CHUNK: usize = 64;
+        let Self { dirs, names, files, .. } = self;
+        let starts: Vec<u64> = std::iter::once(0)
+            .chain(files.iter().skip(CHUNK - 1).step_by(CHUNK).map(|row| row.name_end))
+            .collect();
+        files.par_chunks_mut(CHUNK).zip(starts).enumerate().try_for_each(
+            |(chunk, (rows, mut start))| {
+                for (i, row) in rows.iter_mut().enumerate() {
+                    let file = File {
+                        dir: &dirs[row.dir as usize],
+                        dir_id: row.dir,
+                        name: &names[start as usize..row.name_end as usize],
+                        len: row.len,
+                        stamp: row.stamp,
+                    };
+                    (row.len, row.stamp) = measure((chunk * CHUNK + i) as FileId, file)?;
+                    start = row.name_end;
+                }
+                Ok(())
+            },
+        )
+    }
+
     /// Bytes of memory that the listing holds.
     pub fn memory(&self) -> usize {
         self.names.capacity()
@@ -121,7 +168,7 @@ impl ListingBuilder {
         (self.listing.dirs.len() - 1) as u32
     }
 
-    /// Appends a file.
+    /// Appends a file; at most 2^32 of them, which a source checks before it starts.
     pub fn file(&mut self, dir: u32, name: &[u8], len: u64, stamp: u64) {
         self.listing.names.extend_from_slice(name);
         let name_end = self.listing.names.len() as u64;
