@@ -1,0 +1,1 @@
+//! Indexes that other tools read.

@@ -1,0 +1,263 @@
+//! The manifest's JSON: pretty, but one line a shard.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shardpack_formats::{Compression, FormatOptions, NAMES, Schema, crc32c};
+
+use super::{FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals};
+use crate::hex::{self, hex32};
+use crate::{Digest, Error, ErrorKind, Result};
+
+const KIND: &str = "shardpack-dataset";
+/// What follows the checked bytes, around eight digits.
+const SEAL: (&str, &str) = ("  \"crc32c\": \"", "\"\n}\n");
+
+/// As much as tells whether the rest can be understood.
+#[derive(Deserialize)]
+struct Head {
+    kind: Option<String>,
+    version: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    tool: Tool,
+    format: WireFormat,
+    compression: String,
+    order: String,
+    digest: Digest,
+    totals: Totals,
+    fields: BTreeMap<String, FieldTotals>,
+    #[serde(default)]
+    splits: Vec<Split>,
+    label_map: Option<String>,
+    classes: Option<BTreeMap<String, u64>>,
+    #[serde(default)]
+    options: BTreeMap<String, String>,
+    plan: Option<Fingerprint>,
+    shards: Vec<Shard>,
+    #[serde(default)]
+    tombstones: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFormat {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<String>,
+}
+
+/// Parses without [`Manifest::check`].
+pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
+    if bytes.len() > Manifest::MAX_BYTES {
+        return Err(too_large(bytes.len()));
+    }
+    let head: Head = serde_json::from_slice(bytes)?;
+    if head.kind.as_deref() != Some(KIND) {
+        return Err(Error::new(ErrorKind::NotThis {
+            reason: format!("not a shardpack manifest: no \"kind\": \"{KIND}\""),
+        }));
+    }
+    match head.version {
+        Some(Manifest::VERSION) => {}
+        Some(found) if found > Manifest::VERSION => {
+            return Err(Error::new(ErrorKind::Version { found, newest: Manifest::VERSION }));
+        }
+        _ => return Err(Error::corrupt("no version").in_field("version")),
+    }
+    check_seal(bytes)?;
+    let wire: Wire = serde_json::from_slice(bytes)?;
+    Ok(Manifest {
+        tool: wire.tool,
+        format: wire.format.read().map_err(|e| e.in_field("format"))?,
+        compression: compression(&wire.compression).map_err(|e| e.in_field("compression"))?,
+        order: wire.order.parse().map_err(|e: Error| e.in_field("order"))?,
+        digest: wire.digest,
+        totals: wire.totals,
+        fields: wire.fields,
+        splits: wire.splits,
+        labels: labels(wire.label_map, wire.classes)?,
+        options: wire.options,
+        plan: wire.plan,
+        shards: wire.shards,
+        tombstones: wire.tombstones,
+    })
+}
+
+fn labels(map: Option<String>, classes: Option<BTreeMap<String, u64>>) -> Result<Option<Labels>> {
+    match (map, classes) {
+        (None, None) => Ok(None),
+        (map, Some(classes)) => Ok(Some(Labels { map, classes })),
+        (Some(_), None) => {
+            Err(Error::corrupt("a map of labels without classes").in_field("label_map"))
+        }
+    }
+}
+
+/// The last field is the crc32c of all bytes before its line.
+fn check_seal(bytes: &[u8]) -> Result<()> {
+    let len = SEAL.0.len() + hex32::DIGITS + SEAL.1.len();
+    let digits = bytes.len().checked_sub(len).and_then(|at| {
+        let (body, seal) = bytes.split_at_checked(at)?;
+        let seal = seal.strip_prefix(SEAL.0.as_bytes())?.strip_suffix(SEAL.1.as_bytes())?;
+        Some((body, std::str::from_utf8(seal).ok()?))
+    });
+    let wrong = |reason: String| Error::corrupt(reason).in_field("crc32c");
+    let (body, digits) = digits.ok_or_else(|| {
+        wrong("the text does not end with its checksum: it was cut or rewritten".into())
+    })?;
+    let stored = hex::parse(digits, hex32::DIGITS).map_err(wrong)?;
+    let found = crc32c(body);
+    match stored == u128::from(found) {
+        true => Ok(()),
+        false => Err(wrong(format!(
+            "the text has checksum {found:08x}, not {digits}: it was damaged or edited"
+        ))),
+    }
+}
+
+pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
+    let mut out = Lines::default();
+    out.field("kind", &KIND)?;
+    out.field("version", &Manifest::VERSION)?;
+    out.field("tool", &manifest.tool)?;
+    out.field("format", &WireFormat::write(&manifest.format))?;
+    out.field("compression", &compression_name(manifest.compression))?;
+    out.field("order", &manifest.order.to_string())?;
+    out.field("digest", &manifest.digest)?;
+    out.field("totals", &manifest.totals)?;
+    out.map("fields", &manifest.fields)?;
+    out.list("splits", &manifest.splits)?;
+    if let Some(labels) = &manifest.labels {
+        if let Some(map) = &labels.map {
+            out.field("label_map", map)?;
+        }
+        out.map("classes", &labels.classes)?;
+    }
+    out.map("options", &manifest.options)?;
+    if let Some(plan) = &manifest.plan {
+        out.field("plan", plan)?;
+    }
+    out.list("shards", &manifest.shards)?;
+    if !manifest.tombstones.is_empty() {
+        out.list("tombstones", &manifest.tombstones)?;
+    }
+    Ok(out.seal())
+}
+
+/// Writes an object field by field, and each entry of a list or map on a line of its own.
+struct Lines(String);
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self("{\n".into())
+    }
+}
+
+impl Lines {
+    fn field<T: Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
+        self.0 += &format!("  \"{name}\": {},\n", serde_json::to_string(value)?);
+        Ok(())
+    }
+
+    fn list<T: Serialize>(&mut self, name: &str, values: &[T]) -> Result<()> {
+        let lines = values.iter().map(serde_json::to_string);
+        self.block(name, ('[', ']'), lines)
+    }
+
+    fn map<T: Serialize>(&mut self, name: &str, values: &BTreeMap<String, T>) -> Result<()> {
+        let lines = values.iter().map(|(key, value)| {
+            Ok(format!("{}: {}", serde_json::to_string(key)?, serde_json::to_string(value)?))
+        });
+        self.block(name, ('{', '}'), lines)
+    }
+
+    fn block(
+        &mut self,
+        name: &str,
+        (open, close): (char, char),
+        lines: impl Iterator<Item = serde_json::Result<String>>,
+    ) -> Result<()> {
+        self.0 += &format!("  \"{name}\": {open}");
+        let mut separator = "\n    ";
+        for line in lines {
+            self.0 += separator;
+            self.0 += &line?;
+            separator = ",\n    ";
+        }
+        if separator.starts_with(',') {
+            self.0 += "\n  ";
+        }
+        self.0 += &format!("{close},\n");
+        Ok(())
+    }
+
+    fn seal(self) -> Vec<u8> {
+        let crc = crc32c(self.0.as_bytes());
+        (self.0 + &format!("{}{crc:08x}{}", SEAL.0, SEAL.1)).into_bytes()
+    }
+}
+
+const COMPRESSIONS: [(&str, Compression); 4] = [
+    ("none", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("zlib", Compression::Zlib),
+    ("zstd", Compression::Zstd),
+];
+const SCHEMAS: [(&str, Schema); 3] =
+    [("fields", Schema::Fields), ("image", Schema::Image), ("raw", Schema::Raw)];
+const PARTS: [(&str, bool); 2] = [("sagemaker", false), ("dmlc", true)];
+
+fn compression(name: &str) -> Result<Compression> {
+    by_name(&COMPRESSIONS, "compression", name)
+}
+
+fn compression_name(value: Compression) -> String {
+    name_of(&COMPRESSIONS, value)
+}
+
+fn by_name<T: Copy>(table: &[(&str, T)], what: &str, name: &str) -> Result<T> {
+    table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<_> = table.iter().map(|(name, _)| *name).collect();
+        Error::unsupported(format!("{what} {name:?}; known: {}", known.join(", ")))
+    })
+}
+
+fn name_of<T: PartialEq>(table: &[(&str, T)], value: T) -> String {
+    table.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name).to_owned()
+}
+
+impl WireFormat {
+    fn read(self) -> Result<RecordFormat> {
+        if !NAMES.contains(&self.name.as_str()) {
+            let known = NAMES.join(", ");
+            return Err(Error::unsupported(format!("format {:?}; known: {known}", self.name)));
+        }
+        let mut options = FormatOptions::default();
+        if let Some(schema) = &self.schema {
+            options.schema = by_name(&SCHEMAS, "schema", schema)?;
+        }
+        if let Some(parts) = &self.parts {
+            options.dmlc_parts = by_name(&PARTS, "parts", parts)?;
+        }
+        Ok(RecordFormat { name: self.name, options })
+    }
+
+    /// Says what the format has a choice in, and nothing else.
+    fn write(format: &RecordFormat) -> Self {
+        let FormatOptions { schema, dmlc_parts, .. } = format.options;
+        Self {
+            name: format.name.clone(),
+            schema: (format.name == "tfrecord").then(|| name_of(&SCHEMAS, schema)),
+            parts: (format.name == "recordio-protobuf").then(|| name_of(&PARTS, dmlc_parts)),
+        }
+    }
+}
+
+pub(super) fn too_large(len: usize) -> Error {
+    let limit = Manifest::MAX_BYTES as u64;
+    Error::new(ErrorKind::TooLarge { what: "manifest", len: len as u64, limit })
+}
