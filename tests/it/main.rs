@@ -1,1 +1,3 @@
 //! One binary, so that a change links once.
+
+mod tidy;
