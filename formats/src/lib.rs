@@ -11,8 +11,16 @@ mod decode;
 mod error;
 mod layout;
 mod list;
+#[cfg(any(feature = "tfrecord", feature = "recordio-protobuf"))]
+mod protobuf;
 mod sample;
+#[cfg(any(feature = "tfrecord", feature = "recordio"))]
+mod sniff;
 mod split;
+#[cfg(any(feature = "tfrecord", feature = "recordio"))]
+mod stream;
+#[cfg(all(test, any(feature = "tfrecord", feature = "recordio")))]
+mod testing;
 
 #[cfg(feature = "recordio")]
 pub mod recordio;
@@ -24,8 +32,8 @@ pub mod tfrecord;
 pub mod webdataset;
 
 pub use checksum::{Crc32c, Crc64Nvme, combine_crc64, crc32c, crc64nvme, mask, unmask};
-pub use compress::Compression;
-pub use decode::{DecodeOptions, Decoder, Record};
+pub use compress::{Compression, Compressor};
+pub use decode::{DecodeOptions, Decoder, Record, Skipped};
 pub use error::{Error, ErrorKind, Position, Result};
 pub use layout::{Format, Layout, Segment, encode};
 pub use list::{FormatOptions, NAMES, Schema, open};
