@@ -68,6 +68,12 @@ impl Error {
         Self::new(ErrorKind::Changed { what: what.into() }, name)
     }
 
+    /// The same error, about a name that says more.
+    pub(crate) fn rename(mut self, name: impl FnOnce(&str) -> String) -> Self {
+        self.0.1 = name(&self.0.1);
+        self
+    }
+
     /// What happened.
     pub fn kind(&self) -> &ErrorKind {
         &self.0.0

@@ -14,5 +14,5 @@ mod store;
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{LocalTree, Rule, Symlinks, WalkOptions};
-pub use source::{Sink, Source};
+pub use source::{Bytes, Sink, Source};
 pub use store::{Object, ObjectMeta, PutMode, Store, Upload};

@@ -57,7 +57,16 @@ impl File<'_> {
         path
     }
 
-    /// The path for messages: bytes that are no UTF-8 become `\xNN`.
+    /// True when `path` is this file's path.
+    pub fn is_at(&self, path: &[u8]) -> bool {
+        match path.strip_suffix(self.name) {
+            Some(b"") => self.dir.is_empty(),
+            Some([dir @ .., b'/']) => dir == self.dir && !dir.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The path for messages: control characters and bytes that are no UTF-8 are escaped.
     pub fn display(&self) -> String {
         display(&self.path())
     }
@@ -71,9 +80,16 @@ pub(crate) fn check_count(files: usize, source: &str) -> Result<()> {
     }
 }
 
-/// A path for messages: bytes that are no UTF-8 become `\xNN`.
+/// A path for messages: a newline or a stray byte in it must not garble them.
 pub(crate) fn display(path: &[u8]) -> String {
-    std::str::from_utf8(path).map_or_else(|_| path.escape_ascii().to_string(), str::to_owned)
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
+        }
+        text.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    text
 }
 
 impl Listing {

@@ -26,3 +26,40 @@ pub trait Sink {
     /// Says that the first `n` bytes of the room are filled.
     fn advance(&mut self, n: usize) -> Result<()>;
 }
+
+/// A [`Sink`] that appends to a vector. For small reads and tests: it grows as bytes arrive, and
+/// so never trusts a length.
+#[derive(Debug)]
+pub struct Bytes<'a> {
+    bytes: &'a mut Vec<u8>,
+    filled: usize,
+}
+
+impl<'a> Bytes<'a> {
+    /// Appends to `bytes`, which is whole again when the sink is dropped.
+    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
+        let filled = bytes.len();
+        Self { bytes, filled }
+    }
+}
+
+impl Sink for Bytes<'_> {
+    fn space(&mut self) -> Result<&mut [u8]> {
+        const ROOM: usize = 64 << 10;
+        if self.filled == self.bytes.len() {
+            self.bytes.resize(self.filled + ROOM, 0);
+        }
+        Ok(&mut self.bytes[self.filled..])
+    }
+
+    fn advance(&mut self, n: usize) -> Result<()> {
+        self.filled += n;
+        Ok(())
+    }
+}
+
+impl Drop for Bytes<'_> {
+    fn drop(&mut self) {
+        self.bytes.truncate(self.filled);
+    }
+}

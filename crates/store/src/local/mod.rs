@@ -1,5 +1,6 @@
 //! Local file systems: a disk, or whatever is mounted at a path.
 
+mod list;
 mod pinned;
 mod tree;
 mod walk;

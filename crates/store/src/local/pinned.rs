@@ -177,7 +177,7 @@ fn check(file: File<'_>, now: &Stat) -> Result<()> {
 
 /// Modification time in nanoseconds since 1970. Times before that wrap; only equality counts.
 pub(super) fn stamp(stat: &Stat) -> u64 {
-    (stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec as u64)
+    (stat.st_mtime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_mtime_nsec)
 }
 
 fn seconds(stamp: u64) -> String {
@@ -189,8 +189,8 @@ fn seconds(stamp: u64) -> String {
 fn handle_budget() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit.clone() };
-        if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+        let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;
         }
     }

@@ -1,12 +1,29 @@
 //! Files below a folder, as a source.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::list::List;
 use super::pinned::Folders;
 use super::walk::{Symlinks, WalkOptions, walk};
 use crate::{Error, FileId, Listing, Result, Sink, Source};
 
 /// Files below a folder of the local file system.
+///
+/// ```
+/// use shardpack_store::{LocalTree, Source, WalkOptions};
+///
+/// let folder = tempfile::tempdir()?;
+/// std::fs::write(folder.path().join("cat.jpg"), b"meow")?;
+/// let tree = LocalTree::open(folder.path(), &WalkOptions::default())?;
+/// let file = tree.listing().file(0);
+/// assert_eq!((file.name, file.len), (&b"cat.jpg"[..], 4));
+///
+/// let mut bytes = Vec::new();
+/// tree.fetch(0, 0, file.len, &mut shardpack_store::Bytes::new(&mut bytes))?;
+/// assert_eq!(bytes, b"meow");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct LocalTree {
     path: PathBuf,
@@ -27,6 +44,30 @@ impl LocalTree {
             let mut listing = builder.finish(skipped);
             folders.cache(&listing);
             listing.measure(|_, file| folders.measure(file))?;
+            Ok::<_, Error>(listing)
+        })?;
+        Ok(Self { path, folders, listing })
+    }
+
+    /// Takes the files that `list` names, in its order: one path after each `separator` (newline
+    /// or NUL; empty lines are passed over), relative to `root` or absolute and below it. Links
+    /// are followed. A path that is missing, named twice or leads out of `root` is an error that
+    /// names its line, counted from 1.
+    pub fn from_list(
+        root: impl Into<PathBuf>,
+        list: &[u8],
+        separator: u8,
+        io_depth: usize,
+    ) -> Result<Self> {
+        let path = root.into();
+        let mut folders = Folders::open(&path, true)?;
+        let list = List { root: path.as_os_str().as_bytes(), bytes: list, separator };
+        let listing = crew(io_depth)?.install(|| {
+            let mut listing = list.parse()?;
+            folders.cache(&listing);
+            listing.measure(|id, file| {
+                folders.measure(file).map_err(|error| list.name_line(id, error))
+            })?;
             Ok::<_, Error>(listing)
         })?;
         Ok(Self { path, folders, listing })
