@@ -1,1 +1,42 @@
-//! Placeholder.
+//! From files to a dataset and back.
+//!
+//! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
+//! [`pack`] is the whole path; `execute.rs` is the only place that starts threads. This crate
+//! decides which sample goes where; how records look is a format's business, where bytes live a
+//! store's.
+
+mod crew;
+mod error;
+mod execute;
+mod foreign;
+mod group;
+mod labels;
+mod name;
+mod options;
+mod pack;
+mod plan;
+mod progress;
+mod publish;
+mod report;
+mod shard;
+mod sources;
+mod staging;
+mod stream;
+mod writer;
+
+pub use error::{Error, Result};
+pub use name::Template;
+pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};
+pub use pack::{dry_run, pack};
+pub use progress::{Progress, Stage};
+pub use report::{PackReport, PlanReport, PlannedShard};
+
+/// The hash that orders and splits samples: xxh3, whose values are fixed for ever.
+pub(crate) fn hash(key: &str, seed: u64) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(key.as_bytes(), seed)
+}
+
+/// Formats without a place for labels carry them as fields (`cls`).
+pub(crate) fn labels_are_fields(format: &dyn shardpack_formats::Format) -> bool {
+    format.name() == "webdataset"
+}

@@ -1,0 +1,141 @@
+//! The pack path, on one screen.
+
+use std::collections::BTreeMap;
+
+use shardpack_formats::Format;
+use shardpack_store::{Source, Store};
+
+use crate::execute::execute;
+use crate::group::{Samples, group};
+use crate::options::PackOptions;
+use crate::plan::{Plan, plan};
+use crate::progress::{Progress, Stage};
+use crate::publish::publish;
+use crate::report::{PackReport, PlanReport};
+use crate::shard::Context;
+use crate::staging::{self, Found, Identity};
+use crate::{Error, Result, labels};
+
+/// Packs the files of `source` into a dataset in `store`.
+///
+/// Everything is decided in the plan, from names and lengths; shards are written by any number of
+/// threads and stay invisible until all are sealed; the manifest is the last write. A killed run
+/// is finished by calling this again with the same options.
+///
+/// ```
+/// use shardpack_pack::{PackOptions, Progress, pack};
+/// use shardpack_store::{MemoryStore, MemoryTree};
+///
+/// let mut files = MemoryTree::new();
+/// files.insert("cat/1.jpg", b"meow".to_vec());
+/// files.insert("dog/2.jpg", b"woof".to_vec());
+/// let store = MemoryStore::new();
+/// let report = pack(&files, &store, &PackOptions::default(), &Progress::default())?;
+/// assert_eq!((report.samples, report.shards), (2, 1));
+/// # Ok::<(), shardpack_pack::Error>(())
+/// ```
+pub fn pack(
+    source: &dyn Source,
+    store: &dyn Store,
+    options: &PackOptions,
+    progress: &Progress,
+) -> Result<PackReport> {
+    let (samples, plan, format) = prepare(source, options, progress)?;
+    let identity = identity(source, &samples, &plan, &*format, options);
+    let todo = match staging::open(store, &plan, &identity, options.restart)? {
+        Found::Complete(manifest) => {
+            return Ok(PackReport::complete(store, &samples, &plan, &manifest));
+        }
+        Found::Todo(todo) => todo,
+    };
+    let resumed = plan.shards.len() - todo.len();
+    skip_sealed(progress, &samples, &plan, &todo);
+    progress.enter(Stage::Pack);
+    let context = Context {
+        source,
+        store,
+        samples: &samples,
+        plan: &plan,
+        format: &*format,
+        options,
+        progress,
+    };
+    execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
+    progress.enter(Stage::Publish);
+    let manifest = publish(&context, &identity)?;
+    Ok(PackReport::new(store, &samples, &plan, &manifest, resumed))
+}
+
+/// Plans without writing anything: `--dry-run`.
+pub fn dry_run(
+    source: &dyn Source,
+    options: &PackOptions,
+    progress: &Progress,
+) -> Result<PlanReport> {
+    let (samples, plan, _) = prepare(source, options, progress)?;
+    Ok(PlanReport::new(&samples, &plan, options))
+}
+
+type Prepared<'s> = (Samples<'s>, Plan, Box<dyn Format>);
+
+fn prepare<'s>(
+    source: &'s dyn Source,
+    options: &PackOptions,
+    progress: &Progress,
+) -> Result<Prepared<'s>> {
+    options.check()?;
+    progress.enter(Stage::Plan);
+    let format = shardpack_formats::open(&options.format, &options.format_options)?;
+    let mut samples = group(source.listing(), options)?;
+    labels::assign(&mut samples, options)?;
+    let plan = plan(&mut samples, &*format, options)?;
+    progress.files_planned.store(samples.files() as u64, std::sync::atomic::Ordering::Relaxed);
+    progress.bytes_planned.store(plan.body_bytes, std::sync::atomic::Ordering::Relaxed);
+    progress.shards_planned.store(plan.shards.len() as u64, std::sync::atomic::Ordering::Relaxed);
+    Ok((samples, plan, format))
+}
+
+fn identity(
+    source: &dyn Source,
+    samples: &Samples<'_>,
+    plan: &Plan,
+    format: &dyn Format,
+    options: &PackOptions,
+) -> Identity {
+    let hex = |value: u128| format!("{value:032x}");
+    Identity {
+        version: 1,
+        tool: format!("shardpack {}", env!("CARGO_PKG_VERSION")),
+        source: source.describe(),
+        options: options.describe().into_iter().collect::<BTreeMap<_, _>>(),
+        samples: samples.len() as u64,
+        shards: plan.shards.len() as u64,
+        fingerprint: hex(plan.fingerprint(samples, crate::labels_are_fields(format))),
+        stamps: hex(plan.stamps(samples)),
+    }
+}
+
+/// Counts what earlier runs did.
+fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[usize]) {
+    let mut waiting = todo.iter().peekable();
+    for (i, shard) in plan.shards.iter().enumerate() {
+        if waiting.next_if_eq(&&i).is_some() {
+            continue;
+        }
+        let files = plan.order[shard.start..shard.end].iter().flat_map(|s| samples.members(*s));
+        let (count, bytes) =
+            files.fold((0, 0), |(n, b), f| (n + 1, b + samples.listing().file(*f).len));
+        progress.add(count, bytes);
+        progress.shards.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn count_sealed(error: Error, progress: &Progress, plan: &Plan) -> Error {
+    match error {
+        Error::Interrupted { .. } => Error::Interrupted {
+            sealed: progress.shards.load(std::sync::atomic::Ordering::Relaxed) as usize,
+            shards: plan.shards.len(),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,446 @@
+//! The plan: which samples go to which shard, in which order. Pure; needs names and sizes only.
+//!
+//! Everything is decided here, so that the parallel part decides nothing and the same input and
+//! options give the same bytes on any machine.
+
+use rayon::prelude::*;
+use shardpack_formats::{FieldShape, Format, Label, SampleShape};
+
+use crate::error::Offenders;
+use crate::group::{SampleId, Samples};
+use crate::labels::as_fields;
+use crate::options::{PackOptions, Policy};
+use crate::{Error, Result};
+
+/// Seed of the hash that assigns samples to splits. Fixed for ever: a new one would move samples
+/// between the training and the validation part of datasets that grow.
+const SPLIT_SEED: u64 = 0x5350_4c49_5431;
+
+/// Name of the only part when a run has no `--split`.
+pub(crate) const WHOLE: &str = "data";
+
+/// What is packed where.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Samples in dataset order: shard after shard, split after split.
+    pub(crate) order: Vec<SampleId>,
+    /// Encoded length of each sample's record, in the same order.
+    pub(crate) lens: Vec<u64>,
+    /// Shards in dataset order.
+    pub(crate) shards: Vec<ShardPlan>,
+    /// Bytes of all bodies that come from files.
+    pub(crate) body_bytes: u64,
+}
+
+/// One shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShardPlan {
+    /// Path in the dataset: `shards/train/train-00000-of-00010.tar`.
+    pub(crate) path: String,
+    /// Name of its split; [`WHOLE`] without splits.
+    pub(crate) split: String,
+    /// Its samples, as a range of [`Plan::order`].
+    pub(crate) start: usize,
+    /// End of that range.
+    pub(crate) end: usize,
+    /// Length before compression, without splits of records that are only known on reading.
+    pub(crate) bytes: u64,
+}
+
+/// Shape of a sample, built in reused buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Shaper {
+    pub(crate) key: String,
+    names: Vec<String>,
+    lens: Vec<u64>,
+    /// Where each field's bytes come from.
+    pub(crate) bodies: Vec<Body>,
+    inline: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Where the bytes of a field come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// A file of the listing.
+    File(u32),
+    /// A label that became a field, by number.
+    Inline(usize),
+}
+
+impl Shaper {
+    /// Calls `use_shape` with the shape of `sample`; `number` is its place in the dataset.
+    pub(crate) fn with<T>(
+        &mut self,
+        samples: &Samples<'_>,
+        sample: SampleId,
+        number: u64,
+        labels_are_fields: bool,
+        use_shape: impl FnOnce(&SampleShape<'_>, &[Body], &[(&'static str, Vec<u8>)]) -> T,
+    ) -> T {
+        samples.key(sample, &mut self.key);
+        let files = samples.members(sample);
+        let label = samples.label(sample);
+        self.inline.clear();
+        if labels_are_fields && !label.is_empty() {
+            self.inline = as_fields(label);
+        }
+        self.fill(samples, files);
+        let shapes: Vec<FieldShape<'_>> = self
+            .names
+            .iter()
+            .zip(&self.lens)
+            .map(|(name, &len)| FieldShape { name, len })
+            .collect();
+        let shape = SampleShape {
+            key: &self.key,
+            id: samples.ids.get(sample as usize).copied().unwrap_or(number),
+            fields: &shapes,
+            label: if labels_are_fields { Label::NONE } else { label },
+            splits: &[],
+        };
+        use_shape(&shape, &self.bodies, &self.inline)
+    }
+
+    fn fill(&mut self, samples: &Samples<'_>, files: &[u32]) {
+        self.bodies.clear();
+        self.lens.clear();
+        let mut push = |names: &mut Vec<String>, name: &str, len: u64, body: Body| {
+            match names.get_mut(self.bodies.len()) {
+                Some(slot) => {
+                    slot.clear();
+                    slot.push_str(name);
+                }
+                None => names.push(name.to_string()),
+            }
+            self.lens.push(len);
+            self.bodies.push(body);
+        };
+        for &file in files {
+            let len = samples.listing().file(file).len;
+            push(&mut self.names, &samples.field(file), len, Body::File(file));
+        }
+        for (i, (name, bytes)) in self.inline.iter().enumerate() {
+            push(&mut self.names, name, bytes.len() as u64, Body::Inline(i));
+        }
+        if !self.inline.is_empty() {
+            let mut all: Vec<_> = (0..self.bodies.len())
+                .map(|i| (std::mem::take(&mut self.names[i]), self.lens[i], self.bodies[i]))
+                .collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            for (i, (name, len, body)) in all.into_iter().enumerate() {
+                self.names[i] = name;
+                self.lens[i] = len;
+                self.bodies[i] = body;
+            }
+        }
+    }
+}
+
+/// Plans a dataset. Names that `format` refuses are dropped from `samples` when the policy says so.
+pub(crate) fn plan(
+    samples: &mut Samples<'_>,
+    format: &dyn Format,
+    options: &PackOptions,
+) -> Result<Plan> {
+    let labels_are_fields = crate::labels_are_fields(format);
+    let mut lens = measure(samples, format, labels_are_fields);
+    let refused = std::mem::take(&mut lens.names);
+    if options.bad_names == Policy::Skip && refused.count() > 0 {
+        samples.skipped.push(("samples with bad names (--bad-names skip)".into(), refused.count()));
+        samples.retain(|i| lens.bytes[i] != REFUSED);
+        lens.bytes.retain(|bytes| *bytes != REFUSED);
+        if samples.len() == 0 {
+            return Err(Error::EmptySource { what: "the source: every name was refused".into() });
+        }
+    } else {
+        refused.refuse(format!(
+            "{} readers would misread these names; rename the files or leave them out with --exclude or --bad-names skip",
+            format.name()
+        ))?;
+    }
+    lens.others.refuse(format!("{} cannot hold these samples", format.name()))?;
+
+    let ordered = samples.ordered(options.order);
+    let mut plan = Plan {
+        order: Vec::with_capacity(ordered.len()),
+        lens: Vec::new(),
+        shards: Vec::new(),
+        body_bytes: 0,
+    };
+    let overhead = format.trailer().len() as u64;
+    for (name, part) in split(samples, options, ordered)? {
+        let ends = cut(part.iter().map(|s| lens.bytes[*s as usize]), overhead, options)
+            .map_err(|why| Error::Usage(format!("split {name}: {why}")))?;
+        let mut start = 0;
+        let shards = ends.len();
+        for (i, end) in ends.into_iter().enumerate() {
+            let bytes: u64 = part[start..end].iter().map(|s| lens.bytes[*s as usize]).sum();
+            plan.shards.push(ShardPlan {
+                path: shard_path(options, format, &name, i, shards),
+                split: name.clone(),
+                start: plan.order.len() + start,
+                end: plan.order.len() + end,
+                bytes: bytes + overhead,
+            });
+            start = end;
+        }
+        plan.order.extend(part);
+    }
+    plan.lens = plan.order.iter().map(|s| lens.bytes[*s as usize]).collect();
+    plan.body_bytes = (0..samples.len() as SampleId)
+        .into_par_iter()
+        .flat_map_iter(|s| samples.members(s))
+        .map(|f| samples.listing().file(*f).len)
+        .sum();
+    Ok(plan)
+}
+
+/// Encoded lengths by sample, and what was refused.
+#[derive(Default)]
+struct Lens {
+    bytes: Vec<u64>,
+    names: Offenders,
+    others: Offenders,
+}
+
+/// Stands in [`Lens::bytes`] for a refused sample: no record is that long.
+const REFUSED: u64 = u64::MAX;
+
+/// Samples measured by one task: large enough to forget the cost of a task.
+const CHUNK: usize = 4096;
+
+fn measure(samples: &Samples<'_>, format: &dyn Format, labels_are_fields: bool) -> Lens {
+    let chunks: Vec<Lens> = (0..samples.len().div_ceil(CHUNK))
+        .into_par_iter()
+        .map_init(Shaper::default, |shaper, chunk| {
+            let mut lens = Lens::default();
+            for i in chunk * CHUNK..samples.len().min((chunk + 1) * CHUNK) {
+                let bytes =
+                    shaper.with(samples, i as SampleId, 0, labels_are_fields, |shape, _, _| {
+                        match format.check(shape) {
+                            Ok(()) => format.encoded_len(shape),
+                            Err(error) => {
+                                let offenders = match error.kind() {
+                                    shardpack_formats::ErrorKind::Name { .. } => &mut lens.names,
+                                    _ => &mut lens.others,
+                                };
+                                offenders.add(|| format!("{}: {error}", shape.key));
+                                REFUSED
+                            }
+                        }
+                    });
+                lens.bytes.push(bytes);
+            }
+            lens
+        })
+        .collect();
+    let mut all = Lens { bytes: Vec::with_capacity(samples.len()), ..Lens::default() };
+    for chunk in chunks {
+        all.bytes.extend(chunk.bytes);
+        all.names.merge(chunk.names);
+        all.others.merge(chunk.others);
+    }
+    all
+}
+
+/// The samples of each split, in order.
+fn split(
+    samples: &Samples<'_>,
+    options: &PackOptions,
+    ordered: Vec<SampleId>,
+) -> Result<Vec<(String, Vec<SampleId>)>> {
+    if options.splits.is_empty() {
+        return Ok(vec![(WHOLE.into(), ordered)]);
+    }
+    let part_of: Vec<u16> = ordered
+        .par_iter()
+        .map_init(String::new, |key, &sample| {
+            samples.key(sample, key);
+            split_of(key, options) as u16
+        })
+        .collect();
+    let mut parts: Vec<(String, Vec<SampleId>)> =
+        options.splits.iter().map(|s| (s.name.clone(), Vec::new())).collect();
+    for (sample, part) in ordered.into_iter().zip(part_of) {
+        parts[part as usize].1.push(sample);
+    }
+    match parts.iter().find(|(_, part)| part.is_empty()) {
+        Some((name, _)) => Err(Error::Usage(format!(
+            "--split: {name} gets no sample out of {}; give it a larger share",
+            samples.len()
+        ))),
+        None => Ok(parts),
+    }
+}
+
+/// The split of a key depends on the key and the shares alone, not on its neighbours.
+fn split_of(key: &str, options: &PackOptions) -> usize {
+    let point = crate::hash(key, SPLIT_SEED) as f64 / 2f64.powi(64);
+    let mut sum = 0.0;
+    for (i, split) in options.splits.iter().enumerate() {
+        sum += split.fraction;
+        if point < sum {
+            return i;
+        }
+    }
+    options.splits.len() - 1
+}
+
+/// Ends of shards over records of the given lengths: as few shards as the target allows (rounded
+/// up to the multiple), then as even as whole records allow, so that there is no runt at the end.
+/// A record over the target is alone in its shard.
+fn cut(
+    lens: impl Iterator<Item = u64>,
+    overhead: u64,
+    options: &PackOptions,
+) -> std::result::Result<Vec<usize>, String> {
+    let mut sums = vec![0u64];
+    let mut longest = 0;
+    for len in lens {
+        longest = longest.max(len);
+        sums.push(sums[sums.len() - 1] + len);
+    }
+    let samples = sums.len() - 1;
+    let room = options.target.saturating_sub(overhead);
+    let most = options.max_samples.map_or(usize::MAX, |m| m as usize);
+    let fewest = fill(&sums, room, most).len();
+    let shards = fewest.next_multiple_of(options.shard_multiple as usize);
+    if shards > samples {
+        return Err(format!(
+            "{samples} samples do not fill {shards} shards; lower --shard-multiple"
+        ));
+    }
+    let (mut low, mut high) = (sums[samples] / shards as u64, room.max(longest));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if fill(&sums, middle, most).len() <= shards { high = middle } else { low = middle + 1 }
+    }
+    let mut ends = fill(&sums, low, most);
+    while ends.len() < shards {
+        halve_longest(&sums, &mut ends);
+    }
+    Ok(ends)
+}
+
+/// Fills shards one after another up to `room` bytes and `most` records. `sums` are running totals.
+fn fill(sums: &[u64], room: u64, most: usize) -> Vec<usize> {
+    let samples = sums.len() - 1;
+    let mut ends = Vec::new();
+    let mut start = 0;
+    while start < samples {
+        let limit = sums[start].saturating_add(room);
+        let fitting = sums[start + 1..].partition_point(|sum| *sum <= limit);
+        start += fitting.max(1).min(most);
+        ends.push(start);
+    }
+    ends
+}
+
+/// Splits the longest shard of more than one record: only needed when records are so uneven that
+/// an even share gives fewer shards than asked for.
+fn halve_longest(sums: &[u64], ends: &mut Vec<usize>) {
+    let start = |i: usize| if i == 0 { 0 } else { ends[i - 1] };
+    let longest = (0..ends.len())
+        .filter(|i| ends[*i] - start(*i) > 1)
+        .max_by_key(|i| (sums[ends[*i]] - sums[start(*i)], std::cmp::Reverse(*i)));
+    if let Some(i) = longest {
+        let (from, to) = (start(i), ends[i]);
+        let middle = sums[from] + (sums[to] - sums[from]) / 2;
+        let at = from + sums[from + 1..to].partition_point(|sum| *sum <= middle);
+        ends.insert(i, at.clamp(from + 1, to - 1));
+    }
+}
+
+fn shard_path(
+    options: &PackOptions,
+    format: &dyn Format,
+    split: &str,
+    shard: usize,
+    shards: usize,
+) -> String {
+    let ext = match options.compression.extension() {
+        None => format.extension().to_string(),
+        Some(compressed) => format!("{}.{compressed}", format.extension()),
+    };
+    let name = options.name.render(split, shard, shards, &ext);
+    match options.splits.is_empty() {
+        true => format!("shards/{name}"),
+        false => format!("shards/{split}/{name}"),
+    }
+}
+
+impl Plan {
+    /// Samples of a shard with their numbers in the dataset.
+    pub(crate) fn samples(&self, shard: &ShardPlan) -> impl Iterator<Item = (u64, SampleId)> {
+        (shard.start..shard.end).map(|i| (i as u64, self.order[i]))
+    }
+
+    /// Bytes of memory that the plan holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.order.capacity() * size_of::<SampleId>() + self.lens.capacity() * size_of::<u64>()
+    }
+
+    /// Bytes of all shards, before compression.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shards.iter().map(|s| s.bytes).sum()
+    }
+
+    /// Identifies what is packed (keys, fields, lengths, labels, order, shards), not when or where:
+    /// the same on any machine.
+    pub(crate) fn fingerprint(&self, samples: &Samples<'_>, labels_are_fields: bool) -> u128 {
+        self.hash_shards(samples, |hash, shaper, number, sample| {
+            shaper.with(samples, sample, number, labels_are_fields, |shape, _, inline| {
+                hash.update(shape.key.as_bytes());
+                hash.update(&[0]);
+                hash.update(&shape.id.to_le_bytes());
+                for field in shape.fields {
+                    hash.update(field.name.as_bytes());
+                    hash.update(&[0]);
+                    hash.update(&field.len.to_le_bytes());
+                }
+                for (_, bytes) in inline {
+                    hash.update(bytes);
+                }
+                for value in &shape.label.values {
+                    hash.update(&value.to_le_bytes());
+                }
+                hash.update(shape.label.text.as_deref().unwrap_or_default().as_bytes());
+                hash.update(&[0xff]);
+            });
+        })
+    }
+
+    /// Identifies the versions of the source files: differs when one was written since.
+    pub(crate) fn stamps(&self, samples: &Samples<'_>) -> u128 {
+        self.hash_shards(samples, |hash, _, _, sample| {
+            for &file in samples.members(sample) {
+                hash.update(&samples.listing().file(file).stamp.to_le_bytes());
+            }
+        })
+    }
+
+    fn hash_shards(
+        &self,
+        samples: &Samples<'_>,
+        add: impl Fn(&mut xxhash_rust::xxh3::Xxh3, &mut Shaper, u64, SampleId) + Sync,
+    ) -> u128 {
+        debug_assert!(samples.len() >= self.order.len());
+        let hashes: Vec<u128> = self
+            .shards
+            .par_iter()
+            .map_init(Shaper::default, |shaper, shard| {
+                let mut hash = xxhash_rust::xxh3::Xxh3::new();
+                hash.update(shard.path.as_bytes());
+                for (number, sample) in self.samples(shard) {
+                    add(&mut hash, shaper, number, sample);
+                }
+                hash.digest128()
+            })
+            .collect();
+        let bytes: Vec<u8> = hashes.iter().flat_map(|h| h.to_le_bytes()).collect();
+        xxhash_rust::xxh3::xxh3_128(&bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Makes a dataset out of sealed shards. The manifest is the last write: before it there is no
+//! dataset, after it a whole one.
+
+use shardpack_formats::crc32c;
+use shardpack_manifest::{Fingerprint, Index, IndexFile, Labels, Manifest, RecordFormat, Shard};
+use shardpack_store::{PutMode, Store};
+
+use crate::foreign;
+use crate::plan::ShardPlan;
+use crate::shard::Context;
+use crate::staging::{self, Identity, MANIFEST, STAGING, index_path, sealed_index, staged};
+use crate::{Error, Result};
+
+/// Where the map from class names to ids lies.
+pub(crate) const LABELS: &str = "labels.json";
+
+/// Moves what is staged to its place and writes the manifest.
+pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
+    let store = context.store;
+    let mut manifest = head(context, identity)?;
+    for shard in &context.plan.shards {
+        let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
+        let index = Index::parse(&bytes[..])?;
+        let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
+        manifest.push(entry(shard, split, &index, &bytes), &index.summary().fields)?;
+    }
+    foreign::write(context, &manifest)?;
+    if let Some(labels) = &manifest.labels {
+        let map =
+            serde_json::to_vec_pretty(&labels.classes).map_err(|e| Error::Usage(e.to_string()))?;
+        store.put(LABELS, &map, PutMode::Replace)?;
+    }
+    foreign::write_sagemaker(context, &manifest)?;
+    for folder in ["index", "shards"] {
+        move_once(store, folder)?;
+    }
+    store.put(MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
+    store.remove(STAGING)?;
+    Ok(manifest)
+}
+
+/// A killed publish may have moved a folder already.
+fn move_once(store: &dyn Store, folder: &str) -> Result<()> {
+    if store.list(&staged(folder))?.is_empty() {
+        return Ok(());
+    }
+    Ok(store.rename(&staged(folder), folder)?)
+}
+
+fn head(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
+    let options = context.options;
+    let mut format = RecordFormat::new(options.format.clone());
+    format.options = options.format_options.clone();
+    let mut manifest = Manifest::new(format, options.order);
+    manifest.compression = options.compression;
+    manifest.options = identity.options.clone();
+    let fingerprint = u128::from_str_radix(&identity.fingerprint, 16);
+    manifest.plan = fingerprint.ok().map(Fingerprint);
+    if !context.samples.classes.is_empty() {
+        let classes = context.samples.classes.iter().cloned().zip(0..).collect();
+        manifest.labels = Some(Labels { map: Some(LABELS.into()), classes });
+    }
+    Ok(manifest)
+}
+
+/// The manifest's row for a shard, from what its index says.
+pub(crate) fn entry(
+    plan: &ShardPlan,
+    split: Option<String>,
+    index: &Index<'_>,
+    bytes: &[u8],
+) -> Shard {
+    let (file, summary) = (index.shard(), index.summary());
+    Shard {
+        path: plan.path.clone(),
+        split,
+        samples: summary.samples,
+        files: summary.files,
+        body_bytes: summary.body_bytes,
+        bytes: file.bytes,
+        stream_bytes: file.stream_bytes,
+        crc64nvme: file.crc64nvme,
+        digest: index.digest(),
+        index: IndexFile {
+            path: index_path(&plan.path),
+            bytes: bytes.len() as u64,
+            crc32c: crc32c(bytes),
+        },
+    }
+}
+
+fn missing(shard: &ShardPlan) -> Error {
+    Error::Shard {
+        shard: shard.path.clone(),
+        reason: format!(
+            "{} is gone since the shard was sealed; run again",
+            staging::index_path(&shard.path)
+        ),
+    }
+}

@@ -1,0 +1,188 @@
+//! Unfinished work at the destination: what is sealed already, and whether it is ours to finish.
+//!
+//! Until the manifest is there, everything lies under `.shardpack/`, where no reader looks: a
+//! killed run leaves no readable half of a dataset. `.shardpack/plan.json` says which run it was.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shardpack_manifest::{Index, Manifest};
+use shardpack_store::{PutMode, Store};
+
+use crate::plan::{Plan, ShardPlan};
+use crate::{Error, Result};
+
+/// The folder of unfinished work.
+pub(crate) const STAGING: &str = ".shardpack";
+/// The dataset's head; there is a dataset if and only if it is there.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// Where an object of the dataset lies until it is published.
+pub(crate) fn staged(path: &str) -> String {
+    format!("{STAGING}/{path}")
+}
+
+/// Where the index of a shard lies in the dataset.
+pub(crate) fn index_path(shard: &str) -> String {
+    format!("index/{}.index", shard.strip_prefix("shards/").unwrap_or(shard))
+}
+
+/// What identifies a run: another run may finish its work only if all of it is equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) version: u32,
+    pub(crate) tool: String,
+    pub(crate) source: String,
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) samples: u64,
+    pub(crate) shards: u64,
+    /// Keys, fields, lengths, labels and order.
+    pub(crate) fingerprint: String,
+    /// Versions of the files.
+    pub(crate) stamps: String,
+}
+
+/// What is at the destination.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// This very dataset, complete.
+    Complete(Box<Manifest>),
+    /// Nothing, or work of this very run: shards that still have to be packed.
+    Todo(Vec<usize>),
+}
+
+/// Looks at the destination and makes it ours.
+pub(crate) fn open(
+    store: &dyn Store,
+    plan: &Plan,
+    identity: &Identity,
+    restart: bool,
+) -> Result<Found> {
+    let objects = store.list("")?;
+    let there = |key: &str| objects.iter().any(|o| o.key == key);
+    let occupied = |what: String| Error::Occupied { destination: store.describe(), what };
+    if there(MANIFEST) {
+        let manifest = Manifest::parse(&read(store, MANIFEST)?)?;
+        if manifest.plan.is_some_and(|p| p.to_string() == identity.fingerprint) {
+            store.remove(STAGING)?;
+            return Ok(Found::Complete(Box::new(manifest)));
+        }
+        return Err(occupied(
+            "holds another dataset; choose an empty folder, or remove that dataset first".into(),
+        ));
+    }
+    let identity_path = staged("plan.json");
+    if there(&identity_path) {
+        let before = read(store, &identity_path)?;
+        let before: Option<Identity> = serde_json::from_slice(&before).ok();
+        let differences = match &before {
+            Some(before) => differences(before, identity),
+            None => vec!["the unfinished run's plan.json is not readable".into()],
+        };
+        if differences.is_empty() {
+            return Ok(Found::Todo(unsealed(store, plan)?));
+        }
+        if !restart {
+            return Err(Error::Different { destination: store.describe(), differences });
+        }
+        for leftover in [STAGING, "shards", "index", "sagemaker", "labels.json"] {
+            store.remove(leftover)?;
+        }
+    } else if let Some(foreign) = objects.iter().find(|o| !o.key.starts_with(STAGING)) {
+        return Err(occupied(format!(
+            "is not empty ({} and {} more); choose an empty or new folder",
+            foreign.key,
+            objects.len() - 1
+        )));
+    }
+    let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
+    store.put(&identity_path, &bytes, PutMode::Create)?;
+    Ok(Found::Todo((0..plan.shards.len()).collect()))
+}
+
+/// Names what differs between two runs, as flags where it is one.
+fn differences(before: &Identity, now: &Identity) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, before: &str, now: &str| {
+        if before != now {
+            found.push(format!("{what}: {before} then, {now} now"));
+        }
+    };
+    compare("shardpack", &before.tool, &now.tool);
+    compare("source", &before.source, &now.source);
+    let names: std::collections::BTreeSet<_> =
+        before.options.keys().chain(now.options.keys()).collect();
+    for name in names {
+        let value = |run: &Identity| run.options.get(name).cloned().unwrap_or("not given".into());
+        compare(&format!("--{name}"), &value(before), &value(now));
+    }
+    compare("samples", &before.samples.to_string(), &now.samples.to_string());
+    if found.is_empty() && before.fingerprint != now.fingerprint {
+        found.push("the source: files were added, removed, renamed or changed their length".into());
+    }
+    if found.is_empty() && before.stamps != now.stamps {
+        found.push("the source: files were written since (same names and lengths)".into());
+    }
+    if found.is_empty() && before != now {
+        found.push("the version of the plan".into());
+    }
+    found
+}
+
+/// Shards of the plan that are not sealed: a shard is sealed once its index is there and tells the
+/// length that the shard has.
+fn unsealed(store: &dyn Store, plan: &Plan) -> Result<Vec<usize>> {
+    let objects: BTreeMap<String, u64> =
+        store.list("")?.into_iter().map(|o| (o.key, o.len)).collect();
+    let mut todo = Vec::new();
+    for (i, shard) in plan.shards.iter().enumerate() {
+        let len = objects.get(&staged(&shard.path)).or_else(|| objects.get(&shard.path));
+        let sealed = match (sealed_index(store, shard)?, len) {
+            (Some(bytes), Some(len)) => Index::parse(bytes).is_ok_and(|index| {
+                index.shard().bytes == *len && index.len() == shard.end - shard.start
+            }),
+            _ => false,
+        };
+        if !sealed {
+            todo.push(i);
+        }
+    }
+    Ok(todo)
+}
+
+/// The bytes of a sealed shard's index, staged or already published.
+pub(crate) fn sealed_index(store: &dyn Store, shard: &ShardPlan) -> Result<Option<Vec<u8>>> {
+    let path = index_path(&shard.path);
+    for path in [staged(&path), path] {
+        match read(store, &path) {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(Error::Store(error)) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Largest manifest or index that is read: 1 GiB, some 15 million records in one shard.
+const MOST: u64 = 1 << 30;
+
+/// Reads a whole small object.
+pub(crate) fn read(store: &dyn Store, key: &str) -> Result<Vec<u8>> {
+    let object = store.open(key)?;
+    if object.len() > MOST {
+        return Err(Error::Shard {
+            shard: key.into(),
+            reason: format!("{} bytes; a manifest or index has at most {MOST}", object.len()),
+        });
+    }
+    let mut bytes = vec![0; object.len() as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match object.read_at(filled as u64, &mut bytes[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,244 @@
+//! Writes consecutive records into a shard: files are read straight into one aligned buffer,
+//! checked while they are in the processor's cache, and written from there. One pass over the
+//! bytes, no copy in user space.
+
+use shardpack_formats::{Crc32c, Crc64Nvme, Layout, Segment, SplitScan, mask};
+use shardpack_store::{Sink, Source, Upload};
+
+use crate::plan::Body;
+use crate::stream::Compressed;
+use crate::{Error, Result};
+
+/// Alignment of buffers and of most writes: what `O_DIRECT` asks for on every device in use.
+pub(crate) const ALIGN: usize = 4096;
+
+/// Where finished bytes go.
+pub(crate) enum Output<'a> {
+    /// To their place in the shard.
+    Place(&'a dyn Upload),
+    /// Through a compressor.
+    Stream(Compressed<'a>),
+}
+
+/// Checksums that one record left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// crc32c of the encoded record.
+    pub(crate) record: u32,
+    /// crc32c of each field, in the sample's order.
+    pub(crate) fields: Vec<u32>,
+    /// Offsets in the payload at which the record must be split, found just now.
+    pub(crate) splits: Vec<u64>,
+}
+
+/// Appends records from one offset of a shard on.
+pub(crate) struct Writer<'a> {
+    output: Output<'a>,
+    buffer: Vec<u8>,
+    /// Offset in `buffer` of the byte that belongs at `at`; aligned like `at`.
+    start: usize,
+    /// End of the filled part.
+    end: usize,
+    /// Offset in the shard of the first byte that is still in the buffer.
+    at: u64,
+    crc64: Crc64Nvme,
+    record: Crc32c,
+    checked: Crc32c,
+    field: Option<Crc32c>,
+    scan: Option<SplitScan>,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer whose first byte belongs at `at`, with a buffer of `capacity` bytes.
+    pub(crate) fn new(output: Output<'a>, at: u64, capacity: usize, buffer: Vec<u8>) -> Self {
+        let mut writer = Self {
+            output,
+            buffer,
+            start: 0,
+            end: 0,
+            at,
+            crc64: Crc64Nvme::default(),
+            record: Crc32c::default(),
+            checked: Crc32c::default(),
+            field: None,
+            scan: None,
+        };
+        writer.buffer.resize(capacity + 2 * ALIGN, 0);
+        writer.rebase();
+        writer
+    }
+
+    /// Puts the empty buffer's start where memory and shard offsets are aligned alike.
+    fn rebase(&mut self) {
+        let base = self.buffer.as_ptr().align_offset(ALIGN);
+        self.start = base + (self.at % ALIGN as u64) as usize;
+        self.end = self.start;
+    }
+
+    /// Writes one record. `scan` looks for words at which the format must split it; a layout that
+    /// is split already leaves `word` out of its bodies.
+    pub(crate) fn record(
+        &mut self,
+        layout: &Layout,
+        bodies: &[Body],
+        inline: &[(&'static str, Vec<u8>)],
+        source: &dyn Source,
+        word: u32,
+        scan: Option<SplitScan>,
+    ) -> Result<Written> {
+        self.scan = scan;
+        self.record = Crc32c::default();
+        let mut written = Written { fields: vec![0; bodies.len()], ..Written::default() };
+        let mut body = BodyState::default();
+        for segment in &layout.segments {
+            match segment {
+                Segment::Literal(range) => {
+                    let bytes = layout.literals.get(range.clone()).unwrap_or_default();
+                    self.put(bytes)?;
+                }
+                Segment::Body { field, start, len } => {
+                    body.enter(*field, *start, word);
+                    self.field = Some(std::mem::take(&mut body.crc));
+                    match bodies[*field] {
+                        Body::File(file) => source.fetch(file, *start, *len, self)?,
+                        Body::Inline(i) => {
+                            let range = *start as usize..(*start + *len) as usize;
+                            self.put_body(inline[i].1.get(range).unwrap_or_default())?;
+                        }
+                    }
+                    body.crc = self.field.take().unwrap_or_default();
+                    body.next = *start + *len;
+                    written.fields[*field] = body.crc.value();
+                }
+                Segment::ChecksumStart => self.checked = Crc32c::default(),
+                Segment::MaskedCrc32c => {
+                    let crc = mask(self.checked.value()).to_le_bytes();
+                    self.put(&crc)?;
+                }
+            }
+        }
+        written.record = self.record.value();
+        written.splits = self.scan.take().map_or_else(Vec::new, SplitScan::finish);
+        Ok(written)
+    }
+
+    /// Writes bytes outside any record.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.put(bytes)
+    }
+
+    /// Writes what is left; gives back the buffer and the checksum of the bytes of this writer, or
+    /// the whole file's length and checksum where it was compressed.
+    pub(crate) fn finish(mut self) -> Result<(Vec<u8>, u64, u64)> {
+        self.flush(true)?;
+        match self.output {
+            Output::Place(_) => Ok((self.buffer, self.at, self.crc64.value())),
+            Output::Stream(compressor) => {
+                let (len, crc64) = compressor.finish()?;
+                Ok((self.buffer, len, crc64))
+            }
+        }
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = self.room()?;
+            let n = room.len().min(bytes.len());
+            room[..n].copy_from_slice(&bytes[..n]);
+            self.fill(n);
+            bytes = &bytes[n..];
+        }
+        Ok(())
+    }
+
+    fn put_body(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(scan) = &mut self.scan {
+            scan.update(bytes);
+        }
+        if let Some(field) = &mut self.field {
+            field.update(bytes);
+        }
+        self.put(bytes)
+    }
+
+    fn room(&mut self) -> Result<&mut [u8]> {
+        if self.end == self.buffer.len() {
+            self.flush(false)?;
+        }
+        Ok(&mut self.buffer[self.end..])
+    }
+
+    fn fill(&mut self, n: usize) {
+        let bytes = &self.buffer[self.end..self.end + n];
+        self.record.update(bytes);
+        self.checked.update(bytes);
+        self.end += n;
+    }
+
+    /// Writes the buffer out: all of it, or up to the last aligned offset.
+    fn flush(&mut self, all: bool) -> Result<()> {
+        let filled = self.end - self.start;
+        let rest = if all { 0 } else { ((self.at + filled as u64) % ALIGN as u64) as usize };
+        let (from, to) = (self.start, self.end - rest);
+        let bytes = &self.buffer[from..to];
+        match &mut self.output {
+            Output::Place(upload) => {
+                self.crc64.update(bytes);
+                if !bytes.is_empty() {
+                    upload.write_at(self.at, bytes)?;
+                }
+            }
+            Output::Stream(compressor) => compressor.write(bytes)?,
+        }
+        self.at += (to - from) as u64;
+        let end = self.end;
+        self.rebase();
+        self.buffer.copy_within(to..end, self.start);
+        self.end = self.start + rest;
+        Ok(())
+    }
+}
+
+/// The body in progress: a field that the format splits arrives in several ranges.
+#[derive(Default)]
+struct BodyState {
+    field: Option<usize>,
+    next: u64,
+    crc: Crc32c,
+}
+
+impl BodyState {
+    /// Goes on with `field` at `start`. Where the format dropped the words at which it split, the
+    /// body still has them.
+    fn enter(&mut self, field: usize, start: u64, word: u32) {
+        if self.field != Some(field) {
+            *self = Self { field: Some(field), ..Self::default() };
+        }
+        while self.next < start {
+            self.crc.update(&word.to_le_bytes());
+            self.next += 4;
+        }
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn space(&mut self) -> shardpack_store::Result<&mut [u8]> {
+        match self.room() {
+            Ok(room) => Ok(room),
+            Err(Error::Store(error)) => Err(error),
+            Err(other) => Err(shardpack_store::Error::io(std::io::Error::other(other), "shard")),
+        }
+    }
+
+    fn advance(&mut self, n: usize) -> shardpack_store::Result<()> {
+        let bytes = &self.buffer[self.end..self.end + n];
+        if let Some(field) = &mut self.field {
+            field.update(bytes);
+        }
+        if let Some(scan) = &mut self.scan {
+            scan.update(bytes);
+        }
+        self.fill(n);
+        Ok(())
+    }
+}
