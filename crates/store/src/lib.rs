@@ -5,14 +5,17 @@
 //! plain blocking traits; a store that needs futures keeps them to itself. This crate knows keys
 //! and bytes, not samples or shards.
 
+mod aligned;
 mod error;
+mod key;
 mod listing;
 mod local;
 mod source;
 mod store;
 
+pub use aligned::{AlignedBuf, BLOCK};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
-pub use local::{LocalTree, Rule, Symlinks, WalkOptions};
+pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use source::{Bytes, Sink, Source};
 pub use store::{Object, ObjectMeta, PutMode, Store, Upload};

@@ -27,6 +27,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Removes an object or everything under a prefix. Nothing there is no error.
     fn remove(&self, key: &str) -> Result<()>;
 
+    /// Removes what dead writers left unfinished below `prefix`; returns how many. Only for a time
+    /// when nobody writes there. Unfinished objects are in no list and cannot be opened.
+    fn sweep(&self, prefix: &str) -> Result<u64>;
+
     /// Where the tree is, for messages.
     fn describe(&self) -> String;
 }

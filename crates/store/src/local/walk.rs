@@ -13,6 +13,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
+use super::lock;
 use crate::listing::{check_count, display};
 use crate::{Error, ListingBuilder, Result};
 
@@ -353,10 +354,6 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 /// What the system calls want for the root.
 fn or_dot(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {
