@@ -15,11 +15,11 @@ venvs=${INTEROP_VENVS:-.venv-interop}
 interop=tests/interop
 
 environment() { # environment TOOL -> its Python in $python
-    local list=$interop/requirements-$1.txt
-    [ -f "$list" ] || list=$interop/requirements.txt
-    python=$venvs/$1/bin/python
+    local name=$1 list=$interop/requirements-$1.txt
+    [ -f "$list" ] || { name=light list=$interop/requirements.txt; }
+    python=$venvs/$name/bin/python
     mkdir -p "$venvs"
-    scripts/venv.sh "$venvs/$1" "$list" "${PYTHON:-python3.11}"
+    scripts/venv.sh "$venvs/$name" "$list" "${PYTHON:-python3.11}"
 }
 
 if [ "${1:-}" = --goldens ]; then

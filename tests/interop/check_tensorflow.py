@@ -35,7 +35,8 @@ def compare_fields(source, compression):
     found, count = {}, 0
     for payload in records(dataset, compression):
         row = parse(payload, features)
-        found[row.pop("__key__").decode()] = {n: v for n, v in row.items() if v != b"(absent)"}
+        key = row.pop("__key__").decode()
+        found[key] = {n: v for n, v in row.items() if v != b"(absent)"}
         count += 1
     equal(found, want, "samples")
     equal(count, len(want), "number of records")

@@ -1,12 +1,20 @@
 """webdataset and wids on our shards."""
 
+import os
 import sys
 import types
+import typing
 
 import webdataset
 
 import trees
-from harness import TREE, Dataset, check, equal, main, samples
+from harness import TREE, Dataset, check, equal, main, samples, scratch
+
+T = typing.TypeVar("T")
+
+
+class TorchDataset(typing.Generic[T]):
+    """Stands in for torch.utils.data.Dataset."""
 
 
 def read(shards):
@@ -68,14 +76,21 @@ def decodes_a_sample():
         equal(picture.shape, (96, 96, 3), sample["__key__"])
 
 
-@check
-def wids_reads_by_number():
-    # wids imports torch.distributed at the top and calls it only in its distributed samplers.
-    torch = types.ModuleType("torch")
-    torch.distributed = types.ModuleType("torch.distributed")
-    sys.modules.update({"torch": torch, "torch.distributed": torch.distributed})
+def import_wids():
+    """wids imports torch for two base classes and its distributed samplers; reading needs neither."""
+    modules = {name: types.ModuleType(name) for name in ("torch", "torch.distributed", "torch.utils", "torch.utils.data")}
+    modules["torch"].distributed = modules["torch.distributed"]
+    modules["torch.utils.data"].Dataset, modules["torch.utils.data"].Sampler = TorchDataset, object
+    sys.modules.update(modules)
+    os.environ["WIDS_CACHE"] = str(scratch("wids-cache"))
     import wids
 
+    return wids
+
+
+@check
+def wids_reads_by_number():
+    wids = import_wids()
     dataset = Dataset(TREE, "webdataset", "--target", "64KB", "--index", "wids")
     [index] = (dataset.root / "index").rglob("shardindex.json")
     reader = wids.ShardListDataset(str(index), transformations=[], keep=True)
