@@ -5,7 +5,8 @@
 
 Tools: tar (GNU tar), tarfile, webdataset, tensorflow, mxnet, sagemaker. Beside the shards stands
 `<tool>.tsv`, which says in text what a reader must find in them; values of bytes are in hex.
-The goldens are committed; run this only to add one, and look at what changed.
+The goldens are committed; run this only to add one, and look at what changed: nothing else but
+tarwriter.tar.gz (a time) and gnu-pax-sparse.tar (a process id), which the tools put there.
 """
 
 import io
