@@ -35,6 +35,22 @@ pub struct Record {
     pub sample: Sample,
 }
 
+/// What a stream held beside its records. Only tar has such things.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Directories. Nothing is lost.
+    pub directories: u64,
+    /// Hard links: a further name of a file stored before. That field is lost to every reader of
+    /// the shard; write the archive again with `--hard-dereference`.
+    pub hard_links: u64,
+    /// Symbolic links, devices, FIFOs and members of unknown type. Not followed, lost.
+    pub specials: u64,
+    /// Files whose name does not split into key and field, or stands for metadata (`__x__`).
+    pub unnamed: u64,
+    /// Name of the first one of these that is not a directory.
+    pub first: Option<String>,
+}
+
 /// Reads one record after another. After an error every further call returns an error.
 pub trait Decoder {
     /// Reads the next record. False at a proper end of the stream.
@@ -42,4 +58,9 @@ pub trait Decoder {
 
     /// Where the next record starts, or where the damage is after an error.
     fn position(&self) -> Position;
+
+    /// What was passed over so far because it belongs to no record.
+    fn skipped(&self) -> Skipped {
+        Skipped::default()
+    }
 }
