@@ -1,5 +1,7 @@
 """webdataset and wids on our shards."""
 
+import contextlib
+import io
 import os
 import sys
 import types
@@ -93,7 +95,8 @@ def wids_reads_by_number():
     wids = import_wids()
     dataset = Dataset(TREE, "webdataset", "--target", "64KB", "--index", "wids")
     [index] = (dataset.root / "index").rglob("shardindex.json")
-    reader = wids.ShardListDataset(str(index), transformations=[], keep=True)
+    with contextlib.redirect_stderr(io.StringIO()):  # it talks while it opens
+        reader = wids.ShardListDataset(str(index), transformations=[], keep=True)
     want = samples(TREE)
     equal(len(reader), len(want), "number of samples")
     found = {}
