@@ -437,4 +437,4 @@ fn join(names: &[&String]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

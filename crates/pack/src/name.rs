@@ -108,7 +108,9 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
             "shards" => Part::Shards(width),
             "ext" => Part::Ext,
             _ => {
-                return Err(format!("{{{name}}} is none of {{split}} {{shard}} {{shards}} {{ext}}"));
+                return Err(format!(
+                    "{{{name}}} is none of {{split}} {{shard}} {{shards}} {{ext}}"
+                ));
             }
         });
         rest = &rest[close + 1..];
