@@ -13,6 +13,7 @@ pub mod foreign;
 mod hex;
 mod index;
 mod label;
+mod lines;
 mod manifest;
 mod path;
 pub mod sagemaker;

@@ -93,7 +93,7 @@ impl IndexBuilder {
     /// Adds the next record.
     ///
     /// Fails when records overlap or a body lies outside its record (the caller's sums are wrong),
-    /// and when a table would need more than 32 bits.
+    /// and when a table would need more than 32 bits, after which the builder is of no use.
     pub fn push(&mut self, entry: &IndexEntry<'_>) -> Result<()> {
         let end = end_of(entry.offset, entry.len)?;
         if entry.offset < self.end {

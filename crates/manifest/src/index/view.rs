@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{IndexField, Sections, ShardFile, check};
 use crate::{Digest, FieldTotals, LabelRef, Result, Summary};
@@ -10,7 +11,7 @@ use crate::{Digest, FieldTotals, LabelRef, Result, Summary};
 ///
 /// [`Index::parse`] reads every byte once (checksum, then every row) and allocates nothing that
 /// depends on the input; after that each record is found by arithmetic, nothing is copied.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Index<'a> {
     bytes: Cow<'a, [u8]>,
     pub(super) shard: ShardFile,
@@ -228,6 +229,17 @@ impl<'a> Index<'a> {
             4 => self.u32(at),
             _ => u64::from_le_bytes(self.array(at)),
         }
+    }
+}
+
+/// Without the bytes.
+impl fmt::Debug for Index<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("shard", &self.shard)
+            .field("digest", &self.digest)
+            .field("records", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ use shardpack_formats::{Compression, FormatOptions, NAMES, Schema, crc32c};
 
 use super::{FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals};
 use crate::hex::{self, hex32};
+use crate::lines::Lines;
 use crate::{Digest, Error, ErrorKind, Result};
 
 const KIND: &str = "shardpack-dataset";
@@ -55,11 +56,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
     if bytes.len() > Manifest::MAX_BYTES {
         return Err(too_large(bytes.len()));
     }
+    let not_this = || {
+        let reason = format!("not a shardpack manifest: no \"kind\": \"{KIND}\"");
+        Error::new(ErrorKind::NotThis { reason })
+    };
+    if bytes.trim_ascii_start().first().is_some_and(|&b| b != b'{') {
+        return Err(not_this());
+    }
     let head: Head = serde_json::from_slice(bytes)?;
     if head.kind.as_deref() != Some(KIND) {
-        return Err(Error::new(ErrorKind::NotThis {
-            reason: format!("not a shardpack manifest: no \"kind\": \"{KIND}\""),
-        }));
+        return Err(not_this());
     }
     match head.version {
         Some(Manifest::VERSION) => {}
@@ -120,7 +126,7 @@ fn check_seal(bytes: &[u8]) -> Result<()> {
 }
 
 pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
-    let mut out = Lines::default();
+    let mut out = Lines::new();
     out.field("kind", &KIND)?;
     out.field("version", &Manifest::VERSION)?;
     out.field("tool", &manifest.tool)?;
@@ -145,60 +151,9 @@ pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     if !manifest.tombstones.is_empty() {
         out.list("tombstones", &manifest.tombstones)?;
     }
-    Ok(out.seal())
-}
-
-/// Writes an object field by field, and each entry of a list or map on a line of its own.
-struct Lines(String);
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self("{\n".into())
-    }
-}
-
-impl Lines {
-    fn field<T: Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
-        self.0 += &format!("  \"{name}\": {},\n", serde_json::to_string(value)?);
-        Ok(())
-    }
-
-    fn list<T: Serialize>(&mut self, name: &str, values: &[T]) -> Result<()> {
-        let lines = values.iter().map(serde_json::to_string);
-        self.block(name, ('[', ']'), lines)
-    }
-
-    fn map<T: Serialize>(&mut self, name: &str, values: &BTreeMap<String, T>) -> Result<()> {
-        let lines = values.iter().map(|(key, value)| {
-            Ok(format!("{}: {}", serde_json::to_string(key)?, serde_json::to_string(value)?))
-        });
-        self.block(name, ('{', '}'), lines)
-    }
-
-    fn block(
-        &mut self,
-        name: &str,
-        (open, close): (char, char),
-        lines: impl Iterator<Item = serde_json::Result<String>>,
-    ) -> Result<()> {
-        self.0 += &format!("  \"{name}\": {open}");
-        let mut separator = "\n    ";
-        for line in lines {
-            self.0 += separator;
-            self.0 += &line?;
-            separator = ",\n    ";
-        }
-        if separator.starts_with(',') {
-            self.0 += "\n  ";
-        }
-        self.0 += &format!("{close},\n");
-        Ok(())
-    }
-
-    fn seal(self) -> Vec<u8> {
-        let crc = crc32c(self.0.as_bytes());
-        (self.0 + &format!("{}{crc:08x}{}", SEAL.0, SEAL.1)).into_bytes()
-    }
+    let text = out.open();
+    let crc = crc32c(text.as_bytes());
+    Ok(format!("{text}{}{crc:08x}{}", SEAL.0, SEAL.1).into_bytes())
 }
 
 const COMPRESSIONS: [(&str, Compression); 4] = [
