@@ -54,6 +54,12 @@ impl<'r> Stream<'r> {
         outcome
     }
 
+    /// Takes the record that started at `position` back as damaged.
+    pub(crate) fn reject(&mut self, position: Position) {
+        self.record = position;
+        self.failed = true;
+    }
+
     /// Bytes and checksum of the current record so far.
     pub(crate) fn measure(&self) -> (u64, u32) {
         (self.offset - self.record.offset, self.crc.value())
