@@ -19,7 +19,7 @@ mod sniff;
 mod split;
 #[cfg(any(feature = "tfrecord", feature = "recordio"))]
 mod stream;
-#[cfg(all(test, any(feature = "tfrecord", feature = "recordio")))]
+#[cfg(all(test, any(feature = "webdataset", feature = "tfrecord", feature = "recordio")))]
 mod testing;
 
 #[cfg(feature = "recordio")]

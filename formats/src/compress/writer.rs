@@ -16,8 +16,14 @@ type Output<'w> = Box<dyn Write + Send + 'w>;
 /// that readers call truncated. After an error every further call fails.
 pub struct Compressor<'w> {
     stream: Stream<'w>,
+    /// What is written and not yet compressed.
+    gathered: Vec<u8>,
     failed: bool,
 }
+
+/// Bytes that a compressor gets at once. What it writes depends on how its input is cut, so it is
+/// cut the same way whatever the sizes of the writes.
+const PIECE: usize = 128 << 10;
 
 enum Stream<'w> {
     Plain(Output<'w>),
@@ -38,14 +44,15 @@ impl<'w> Compressor<'w> {
                 Stream::Zstd(encoder)
             }
         };
-        Ok(Self { stream, failed: false })
+        Ok(Self { stream, gathered: Vec::new(), failed: false })
     }
 
     /// Ends the stream and flushes the output.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         if self.failed {
             return Err(failed());
         }
+        self.stream.compress(&self.gathered)?;
         match self.stream {
             Stream::Plain(mut output) => output.flush(),
             Stream::Deflate(deflate) => deflate.finish()?.flush(),
@@ -53,10 +60,42 @@ impl<'w> Compressor<'w> {
         }
     }
 
-    fn latch<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        // An interrupted call wrote nothing and is made again.
-        self.failed |= matches!(&result, Err(e) if e.kind() != io::ErrorKind::Interrupted);
+    fn gather(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if !self.gathered.is_empty() {
+            let (missing, rest) = bytes.split_at(bytes.len().min(PIECE - self.gathered.len()));
+            self.gathered.extend_from_slice(missing);
+            if self.gathered.len() < PIECE {
+                return Ok(());
+            }
+            self.stream.compress(&self.gathered)?;
+            self.gathered.clear();
+            bytes = rest;
+        }
+        let mut pieces = bytes.chunks_exact(PIECE);
+        pieces.try_for_each(|piece| self.stream.compress(piece))?;
+        self.gathered.extend_from_slice(pieces.remainder());
+        Ok(())
+    }
+
+    /// Runs a call, and remembers that it failed.
+    fn latch<T>(&mut self, call: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
+        if self.failed {
+            return Err(failed());
+        }
+        let result = call(self);
+        // An interrupted call did nothing and is made again.
+        self.failed = matches!(&result, Err(e) if e.kind() != io::ErrorKind::Interrupted);
         result
+    }
+}
+
+impl Stream<'_> {
+    fn compress(&mut self, piece: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(output) => output.write_all(piece),
+            Stream::Deflate(deflate) => deflate.compress(piece),
+            Stream::Zstd(encoder) => encoder.write_all(piece),
+        }
     }
 }
 
@@ -66,29 +105,20 @@ fn failed() -> io::Error {
 
 impl Write for Compressor<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.failed {
-            return Err(failed());
-        }
-        let result = match &mut self.stream {
+        self.latch(|this| match &mut this.stream {
             Stream::Plain(output) => output.write(bytes),
-            Stream::Deflate(deflate) => deflate.write(bytes),
-            Stream::Zstd(encoder) => encoder.write(bytes),
-        };
-        self.latch(result)
+            _ => this.gather(bytes).map(|()| bytes.len()),
+        })
     }
 
-    /// Passes on what is compressed so far; does not force a block boundary, which would make the
-    /// bytes depend on when it is called.
+    /// Flushes the output. What is gathered stays: a block boundary here would make the stream
+    /// depend on when it was flushed.
     fn flush(&mut self) -> io::Result<()> {
-        if self.failed {
-            return Err(failed());
-        }
-        let result = match &mut self.stream {
+        self.latch(|this| match &mut this.stream {
             Stream::Plain(output) => output.flush(),
             Stream::Deflate(deflate) => deflate.output.flush(),
             Stream::Zstd(encoder) => encoder.get_mut().flush(),
-        };
-        self.latch(result)
+        })
     }
 }
 
@@ -129,17 +159,17 @@ impl<'w> Deflate<'w> {
         Self { output, codec, crc, buffer: Vec::with_capacity(BUFFER) }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut rest = bytes;
+    fn compress(&mut self, piece: &[u8]) -> io::Result<()> {
+        let mut rest = piece;
         while !rest.is_empty() {
             let before = self.codec.total_in();
             self.step(rest, FlushCompress::None)?;
             rest = &rest[(self.codec.total_in() - before) as usize..];
         }
         if let Some(crc) = &mut self.crc {
-            crc.update(bytes);
+            crc.update(piece);
         }
-        Ok(bytes.len())
+        Ok(())
     }
 
     fn finish(mut self) -> io::Result<Output<'w>> {

@@ -83,7 +83,9 @@ impl<'r> Archive<'r> {
                     let body = self.extension(header.size)?;
                     long_name = Some(header::text(&self.head[body]).to_vec());
                 }
-                Kind::LongTarget => drop(self.extension(header.size)?),
+                Kind::LongTarget => {
+                    self.extension(header.size)?;
+                }
                 Kind::Extended => self.records(header.size, &mut local)?,
                 Kind::Global => {
                     let mut global = std::mem::take(&mut self.global);

@@ -77,7 +77,7 @@ mod tests {
     fn damaged_records() {
         for body in [
             &b"10 path=a"[..],
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"11 path=a\n",
             b"path=a\n",
             b" path=a\n",

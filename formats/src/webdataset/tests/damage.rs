@@ -65,15 +65,18 @@ fn with_a_missing_end_only_cuts_between_members_pass() {
 fn a_flipped_bit_is_an_error_or_shows_in_the_checksum() {
     for mut bytes in [small(), foreign()] {
         let whole = read(&bytes).expect("an undamaged shard");
-        let sums = |records: &[Record]| records.iter().map(|r| (r.offset, r.crc32c)).collect::<Vec<_>>();
+        let sums =
+            |records: &[Record]| records.iter().map(|r| (r.offset, r.crc32c)).collect::<Vec<_>>();
         let mut in_headers = 0;
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let (records, error) = read_with(&bytes, |_| ());
-            let covered = whole.iter().any(|r| (r.offset..r.offset + r.len).contains(&(bit as u64 / 8)));
+            let covered =
+                whole.iter().any(|r| (r.offset..r.offset + r.len).contains(&(bit as u64 / 8)));
             match error {
                 Some(error) => {
-                    assert!(error.is_damage(), "bit {bit}: {error}");
+                    let named = matches!(error.kind(), ErrorKind::Name { .. });
+                    assert!(error.is_damage() || named, "bit {bit}: {error}");
                     assert!(error.position().is_some(), "bit {bit}: {error}");
                     in_headers += 1;
                 }
@@ -83,8 +86,8 @@ fn a_flipped_bit_is_an_error_or_shows_in_the_checksum() {
             }
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        // Nearly all of five header blocks and both end blocks.
-        assert!(in_headers > 7 * 4000, "{in_headers}");
+        // Nearly all of four header blocks and both end blocks, at least.
+        assert!(in_headers > 6 * 4000, "{in_headers}");
     }
 }
 
@@ -93,8 +96,9 @@ fn every_flip_in_a_header_is_noticed_but_for_the_checksum_s_own_blanks() {
     let mut bytes = shard(&[sample("a", &[("cls", b"7")])]);
     for bit in 0..BLOCK * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        // The field is six digits, NUL, blank: a blank for NUL, or anything behind it, is as good.
-        let blank = bit == 154 * 8 + 5 || bit / 8 == 155;
+        // The field is a zero and five digits, NUL, blank: a blank for the zero or the NUL, or
+        // anything behind the NUL, is as good.
+        let blank = bit == 148 * 8 + 4 || bit == 154 * 8 + 5 || bit / 8 == 155;
         assert_eq!(read(&bytes).is_ok(), blank, "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }

@@ -59,8 +59,11 @@ fn every_flavour_of_tar() {
             }
             let (records, skipped) = read_shard(&bytes);
             let of = |kind: &str| rows.iter().filter(|row| row[1] == kind).count() as u64;
-            let want: Vec<_> =
-                rows.iter().filter(|row| row[1] == "file").map(|row| (row[0].clone(), hex(&row[2]))).collect();
+            let want: Vec<_> = rows
+                .iter()
+                .filter(|row| row[1] == "file")
+                .map(|row| (row[0].clone(), hex(&row[2])))
+                .collect();
             assert_eq!(fields(&records), want, "{file}");
             assert_eq!(skipped.directories, of("directory"), "{file}");
             assert_eq!(skipped.hard_links, of("hardlink"), "{file}");

@@ -68,7 +68,10 @@ fn files(names: &[&str]) -> Vec<u8> {
     names.iter().flat_map(|name| member(b'0', name.as_bytes(), name.as_bytes())).collect()
 }
 
-fn read_with(bytes: &[u8], change: impl FnOnce(&mut DecodeOptions)) -> (Vec<Record>, Option<Error>) {
+fn read_with(
+    bytes: &[u8],
+    change: impl FnOnce(&mut DecodeOptions),
+) -> (Vec<Record>, Option<Error>) {
     let mut options = DecodeOptions::default();
     change(&mut options);
     read_from(&WebDataset, bytes, &options)

@@ -23,7 +23,9 @@ fn samples() -> Vec<Owned> {
 /// `name length crc32c` of every field.
 fn expected() -> Vec<(String, usize, u32)> {
     let of = |s: &Owned| {
-        let line = |(name, body): &(String, Vec<u8>)| (format!("{}.{name}", s.key), body.len(), crc32c(body));
+        let line = |(name, body): &(String, Vec<u8>)| {
+            (format!("{}.{name}", s.key), body.len(), crc32c(body))
+        };
         s.fields.iter().map(line).collect::<Vec<_>>()
     };
     samples().iter().flat_map(of).collect()
@@ -94,10 +96,15 @@ for member in archive:
     let bytes = shard(&samples());
     let want: String = samples()
         .iter()
-        .flat_map(|s| s.fields.iter().map(|(name, body)| {
-            let digits: String = body.iter().map(|b| format!("{b:02x}")).collect();
-            format!("{}.{name}\t{}\t{digits}\n", s.key, body.len())
-        }).collect::<Vec<_>>())
+        .flat_map(|s| {
+            s.fields
+                .iter()
+                .map(|(name, body)| {
+                    let digits: String = body.iter().map(|b| format!("{b:02x}")).collect();
+                    format!("{}.{name}\t{}\t{digits}\n", s.key, body.len())
+                })
+                .collect::<Vec<_>>()
+        })
         .collect();
     for compression in [Compression::None, Compression::Gzip] {
         let mut packed = Vec::new();

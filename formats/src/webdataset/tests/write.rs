@@ -105,8 +105,7 @@ fn refusals_name_what_to_change() {
 #[test]
 fn the_largest_field_is_stated_in_full() {
     let fields = [FieldShape { name: "bin", len: (8 << 30) - 1 }];
-    let sample =
-        SampleShape { key: "a", id: 0, fields: &fields, label: Label::NONE, splits: &[] };
+    let sample = SampleShape { key: "a", id: 0, fields: &fields, label: Label::NONE, splits: &[] };
     let mut layout = crate::Layout::default();
     WebDataset.layout(&sample, &mut layout);
     assert_eq!(&layout.literals[124..136], b"77777777777\0");
@@ -118,14 +117,8 @@ pub(super) fn any_sample() -> impl Strategy<Value = Owned> {
     let part = "[a-zé0-9_ +-]{0,30}[a-zé0-9]";
     let key = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"));
     let field = "[a-zé0-9+]{1,6}(\\.[a-z0-9]{1,4}){0,2}";
-    let body = prop_oneof![
-        Just(0),
-        Just(511),
-        Just(512),
-        Just(513),
-        0usize..3000,
-    ]
-    .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
+    let body = prop_oneof![Just(0), Just(511), Just(512), Just(513), 0usize..3000,]
+        .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len));
     let fields = prop::collection::btree_map(field, body, 1..5);
     (key, fields)
         .prop_map(|(key, fields)| Owned {
