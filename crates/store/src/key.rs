@@ -16,10 +16,13 @@ pub(crate) fn check(key: &str) -> Result<()> {
 
 /// The prefix without its final slash, checked; `None` for the whole tree.
 pub(crate) fn prefix(prefix: &str) -> Result<Option<&str>> {
-    match prefix.strip_suffix('/').unwrap_or(prefix) {
-        "" if prefix.is_empty() => Ok(None),
-        key => check(key).map(|()| Some(key)),
-    }
+    if prefix.is_empty() { Ok(None) } else { folder(prefix).map(Some) }
+}
+
+/// A key or a prefix that may end in a slash, without it, checked.
+pub(crate) fn folder(key: &str) -> Result<&str> {
+    let key = key.strip_suffix('/').unwrap_or(key);
+    check(key).map(|()| key)
 }
 
 /// True for the object `prefix` itself and for those below it.

@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod listing;
 mod local;
+mod memory;
 mod source;
 mod store;
 
@@ -17,5 +18,6 @@ pub use aligned::{AlignedBuf, BLOCK};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
+pub use memory::{MemoryStore, MemoryTree};
 pub use source::{Bytes, Sink, Source};
 pub use store::{Object, ObjectMeta, PutMode, Store, Upload};

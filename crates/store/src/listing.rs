@@ -66,6 +66,17 @@ impl File<'_> {
         }
     }
 
+    /// Bytes `start` to `start + len`, checked to lie inside.
+    pub(crate) fn range(&self, start: u64, len: u64) -> Result<std::ops::Range<u64>> {
+        match start.checked_add(len).filter(|&end| end <= self.len) {
+            Some(end) => Ok(start..end),
+            None => {
+                let reason = format!("no bytes {start}+{len} in a file of {}", self.len);
+                Err(Error::invalid(self.display(), reason))
+            }
+        }
+    }
+
     /// The path for messages: control characters and bytes that are no UTF-8 are escaped.
     pub fn display(&self) -> String {
         display(&self.path())

@@ -79,10 +79,7 @@ impl Folders {
     ) -> Result<()> {
         let io = |errno: Errno| Error::io(errno, file.display());
         let handle = self.open_file(file).map_err(io)?;
-        let end = start.checked_add(len).filter(|&end| end <= file.len).ok_or_else(|| {
-            let name = file.display();
-            Error::invalid(name, format!("no bytes {start}+{len} in a file of {}", file.len))
-        })?;
+        let end = file.range(start, len)?.end;
         let mut at = start;
         while at < end {
             let space = sink.space()?;

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
-use super::pressure::dirty_background_bytes;
+use super::pressure::direct_pays;
 use super::upload::{LocalUpload, Unfinished, sync_parent};
 use crate::key::{self, UNFINISHED};
 use crate::{Error, ErrorKind, Object, ObjectMeta, PutMode, Result, Store, Upload};
@@ -35,9 +35,10 @@ impl Default for LocalOptions {
 /// Whether uploads pass the page cache by. Where the file system cannot, they do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direct {
-    /// When the run writes more than the kernel keeps unwritten without holding writers back:
-    /// `vm.dirty_background_bytes`, or `vm.dirty_background_ratio` percent of the available
-    /// memory. Below that the cache takes shards at memory speed.
+    /// On a disk, when the run is durable or writes more than the kernel keeps unwritten without
+    /// holding writers back: `vm.dirty_background_bytes`, or `vm.dirty_background_ratio` percent
+    /// of the available memory. Below that the cache takes objects at memory speed. Never on a
+    /// file system behind a network, whose client gathers writes better.
     #[default]
     Auto,
     /// Every upload.
@@ -73,19 +74,19 @@ pub struct LocalStore {
     direct: bool,
 }
 
-/// Smaller uploads go through the cache in any case: an index is read again at once, and the
-/// writes of its few blocks would each wait for the disk.
-const SMALLEST_DIRECT: u64 = 4 << 20;
+/// Shorter uploads go through the cache: direct writes of a few blocks each wait for the disk.
+const SHORTEST_DIRECT: u64 = 1 << 20;
 
 impl LocalStore {
     /// The tree at `root`, which need not be there yet: the first object makes it.
     pub fn open(root: impl Into<PathBuf>, options: &LocalOptions) -> Self {
+        let root = root.into();
         let direct = match options.direct {
             Direct::Always => true,
             Direct::Never => false,
-            Direct::Auto => options.expected_bytes > dirty_background_bytes(),
+            Direct::Auto => direct_pays(&root, options.durable, options.expected_bytes),
         };
-        Self { root: root.into(), durable: options.durable, direct }
+        Self { root, durable: options.durable, direct }
     }
 
     /// Whether uploads are to pass the page cache by.
@@ -96,11 +97,6 @@ impl LocalStore {
     fn path(&self, key: &str) -> Result<PathBuf> {
         key::check(key)?;
         Ok(self.root.join(key))
-    }
-
-    /// The path of an object or of a prefix, which may end in a slash.
-    fn folder(&self, key: &str) -> Result<PathBuf> {
-        self.path(key.strip_suffix('/').unwrap_or(key))
     }
 
     /// Makes the folders above `path`; durable ones when asked.
@@ -183,7 +179,7 @@ impl Store for LocalStore {
     fn create(&self, key: &str, len: Option<u64>) -> Result<Box<dyn Upload>> {
         let target = self.path(key)?;
         self.make_folders(&target).map_err(|e| Error::io(e, key))?;
-        let direct = self.direct && len.is_none_or(|len| len >= SMALLEST_DIRECT);
+        let direct = self.direct && len.is_none_or(|len| len >= SHORTEST_DIRECT);
         Ok(Box::new(LocalUpload::create(key, target, len, direct, self.durable)?))
     }
 
@@ -210,7 +206,7 @@ impl Store for LocalStore {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (old, new) = (self.folder(from)?, self.folder(to)?);
+        let (old, new) = (self.path(key::folder(from)?)?, self.path(key::folder(to)?)?);
         if let Err(e) = fs::symlink_metadata(&old) {
             return Err(missing_is_not_found(e, from));
         }
@@ -221,7 +217,7 @@ impl Store for LocalStore {
     }
 
     fn remove(&self, key: &str) -> Result<()> {
-        let path = self.folder(key)?;
+        let path = self.path(key::folder(key)?)?;
         let removed = match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
             Ok(_) => fs::remove_file(&path),
