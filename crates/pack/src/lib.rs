@@ -6,6 +6,7 @@
 //! store's.
 
 mod crew;
+mod dataset;
 mod error;
 mod execute;
 mod foreign;
@@ -24,6 +25,12 @@ mod staging;
 mod stream;
 mod writer;
 
+pub use dataset::{
+    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Dataset,
+    DatasetShard, Duplicate, Entry, EntryField, FieldInfo, ForeignOptions, InfoReport, LsOptions,
+    ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport,
+    VerifyOptions, VerifyReport, adopt, cat, info, ls, unpack, verify,
+};
 pub use error::{Error, Result};
 pub use name::Template;
 pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};

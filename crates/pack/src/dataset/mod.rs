@@ -1,0 +1,44 @@
+//! Looking at datasets and proving them: everything that reads what is there.
+//!
+//! A [`Dataset`] is shards in a store, with our manifest and indexes or without. With an index a
+//! record is found, checked and read by its range, and damage costs exactly the records it hit.
+//! Without one, shards are decoded from their start.
+
+mod adopt;
+mod against;
+mod cat;
+mod check;
+mod find;
+mod info;
+mod input;
+mod keys;
+mod ls;
+mod open;
+mod parallel;
+mod record;
+mod report;
+mod runs;
+mod scan;
+mod strict;
+mod unpack;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use adopt::{AdoptOptions, AdoptReport, adopt};
+pub use cat::{CatOptions, cat};
+pub use info::{ClassCount, FieldInfo, InfoReport, ShardSizes, SizeBucket, SplitInfo, info};
+pub use ls::{Entry, EntryField, LsOptions, ls};
+pub use open::{Dataset, DatasetShard, ForeignOptions};
+pub use report::{AgainstReport, Damage, Duplicate, ShardReport, Sightings, VerifyReport};
+pub use unpack::{UnpackOptions, UnpackReport, unpack};
+pub use verify::{VerifyOptions, verify};
+
+/// Memory for buffers unless said otherwise, in bytes.
+pub(crate) const MEMORY: u64 = 512 << 20;
+
+/// Threads unless said otherwise: the cores.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
