@@ -68,7 +68,7 @@ def recordio_by_one_index_over_all_shards():
     dataset = Dataset(TREE, "recordio", "--fields", "jpg,png", "--labels", "folder", "--target", "32KB", "--index", "dali")
     assert len(dataset.shards) > 1, "one shard proves nothing here"
     want = {body: key for key, found in samples(TREE, PICTURES).items() for body in found.values()}
-    [index] = (dataset.root / "index").rglob("*.idx")
+    index = dataset.index("*.idx")
     reader = lambda: fn.readers.mxnet(name="r", path=[str(s) for s in dataset.shards], index_path=[str(index)])
     rows, meta = run(reader, len(want))
     equal(next(iter(meta.values()))["epoch_size"], len(want), "epoch size")
@@ -80,7 +80,7 @@ def recordio_by_one_index_over_all_shards():
 def recordio_payloads_full_of_the_magic():
     dataset = Dataset(trees.magic(), "recordio", "--target", "1MB", "--index", "dali")
     want = {body for found in samples(trees.magic()).values() for body in found.values()}
-    [index] = (dataset.root / "index").rglob("*.idx")
+    index = dataset.index("*.idx")
     reader = lambda: fn.readers.mxnet(name="r", path=[str(s) for s in dataset.shards], index_path=[str(index)])
     rows, _ = run(reader, len(want))
     equal({image.tobytes() for image, _ in rows}, want, "payloads")

@@ -10,7 +10,7 @@ import typing
 import webdataset
 
 import trees
-from harness import TREE, Dataset, check, equal, main, samples, scratch
+from harness import TREE, Dataset, check, classes, equal, main, samples, scratch
 
 T = typing.TypeVar("T")
 
@@ -70,6 +70,14 @@ def splits_are_disjoint_and_whole():
 
 
 @check
+def folder_labels_become_cls():
+    dataset = Dataset(TREE, "webdataset", "--labels", "folder")
+    ids = classes(TREE)
+    for sample in webdataset.WebDataset([str(s) for s in dataset.shards], shardshuffle=False).decode():
+        equal(sample["cls"], ids[sample["__key__"].partition("/")[0]], sample["__key__"])
+
+
+@check
 def decodes_a_sample():
     dataset = Dataset(TREE, "webdataset")
     pipeline = webdataset.WebDataset([str(s) for s in dataset.shards], shardshuffle=False).decode("rgb8")
@@ -94,7 +102,7 @@ def import_wids():
 def wids_reads_by_number():
     wids = import_wids()
     dataset = Dataset(TREE, "webdataset", "--target", "64KB", "--index", "wids")
-    [index] = (dataset.root / "index").rglob("shardindex.json")
+    index = dataset.index("shardindex.json")
     with contextlib.redirect_stderr(io.StringIO()):  # it talks while it opens
         reader = wids.ShardListDataset(str(index), transformations=[], keep=True)
     want = samples(TREE)

@@ -103,7 +103,15 @@ class Dataset:
     def indexes(self, suffix):
         """One index of another tool a shard, in the order of the shards."""
         found = {p.name[: -len(suffix)]: p for p in (self.root / "index").rglob("*" + suffix)}
-        return [found[shard.name.split(".")[0]] for shard in self.shards]
+        stems = [shard.name.split(".")[0] for shard in self.shards]
+        equal(sorted(found), sorted(stems), f"one {suffix} a shard under index/")
+        return [found[stem] for stem in stems]
+
+    def index(self, pattern):
+        """The one index of another tool over all shards."""
+        found = list((self.root / "index").rglob(pattern))
+        equal(len(found), 1, f"number of {pattern} under index/")
+        return found[0]
 
 
 def split_name(path):
