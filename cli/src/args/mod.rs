@@ -1,0 +1,36 @@
+//! What was typed, and nothing else: checking it is `run`'s business.
+
+mod output;
+mod pack;
+mod source;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use output::{OutputArgs, ProgressArg};
+pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+pub(crate) use source::{HiddenArg, SourceArgs, SymlinksArg};
+
+/// Packs many small files into a few large shards, proves what is in them, and reads them back
+#[derive(Debug, Parser)]
+#[command(name = "shardpack", version, after_help = crate::exit::HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Pack(Box<PackArgs>),
+    /// Prints a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints a manual page: of shardpack, or of one command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}

@@ -1,0 +1,77 @@
+//! Where a dataset may go.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::exit::{Failure, Result};
+
+/// Refuses a destination that is no folder, or that is in the way of the source.
+///
+/// `walked` says that the source is a folder whose every file is taken: a list of files may well
+/// lie below the same root as the dataset.
+pub(super) fn check(source: &Path, destination: &Path, walked: bool) -> Result<()> {
+    refuse_uri(destination)?;
+    let name = destination.display();
+    if destination.as_os_str().is_empty() {
+        return Err(Failure::new("DST is empty").hint("name a folder"));
+    }
+    if fs::metadata(destination).is_ok_and(|meta| !meta.is_dir()) {
+        return Err(Failure::new(format!("{name}: is a file, not a folder"))
+            .hint("choose a new folder for the dataset"));
+    }
+    let (from, to) = (real(source)?, real(destination)?);
+    let from_name = source.display();
+    if walked && from == to {
+        return Err(Failure::new(format!("{name}: source and destination are the same folder"))
+            .hint("choose a folder beside the source"));
+    }
+    if walked && to.starts_with(&from) {
+        return Err(Failure::new(format!("{name} lies inside of the source {from_name}")).hint(
+            "a second run would pack the shards of the first; choose a folder beside the source",
+        ));
+    }
+    if from.starts_with(&to) {
+        return Err(Failure::new(format!("the source {from_name} lies inside of {name}"))
+            .hint("a dataset's folder holds the dataset and nothing else; choose a folder beside the source"));
+    }
+    Ok(())
+}
+
+/// Object stores are not paths.
+pub(super) fn refuse_uri(path: &Path) -> Result<()> {
+    match path.to_str().and_then(|text| text.split_once("://")) {
+        None => Ok(()),
+        Some((scheme, _)) => {
+            Err(Failure::new(format!("{}: {scheme}:// is not a path", path.display()))
+                .hint("mount it, or copy with that store's own tool: aws s3 sync"))
+        }
+    }
+}
+
+/// The path without links, whether or not its last parts are there.
+fn real(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(|e| Failure::of(&e))?;
+    let mut there = absolute.as_path();
+    let mut rest: Vec<OsString> = Vec::new();
+    loop {
+        match fs::canonicalize(there) {
+            Ok(real) => {
+                return Ok(rest.into_iter().rev().fold(real, |path, part| {
+                    if part == ".." {
+                        path.parent().map_or_else(PathBuf::new, Path::to_owned)
+                    } else {
+                        path.join(part)
+                    }
+                }));
+            }
+            Err(error) => match (there.components().next_back(), there.parent()) {
+                (Some(part), Some(parent)) => {
+                    rest.push(part.as_os_str().to_owned());
+                    there = parent;
+                }
+                _ => return Err(Failure::of(&error)),
+            },
+        }
+    }
+}

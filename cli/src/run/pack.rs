@@ -1,0 +1,199 @@
+//! `shardpack pack`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use shardpack_formats::{Compression, FormatOptions, Schema};
+use shardpack_pack::{Grouping, Labels, PackOptions, PackReport, Policy, Progress, dry_run, pack};
+use shardpack_store::{LocalOptions, LocalStore, Source};
+
+use super::{destination, plan, source};
+use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+use crate::exit::{Exit, Failure, Result};
+use crate::log::Log;
+use crate::output::Output;
+use crate::signal;
+use crate::size::{bytes, counted};
+
+pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit> {
+    let options = options(args)?;
+    options.check()?;
+    let walked =
+        source::kind(&args.source)? == source::Kind::Folder && args.files.files_from.is_none();
+    destination::check(&args.source, &args.destination, walked)?;
+
+    let progress = Arc::new(Progress::default());
+    signal::watch(Arc::clone(&progress), log)?;
+    let display = super::display(args.output, &progress, log);
+    let source = source::open(&args.source, &args.files, options.io_depth)?;
+    if args.run.dry_run {
+        let report = dry_run(&*source, &options, &progress)?;
+        drop(display);
+        return match args.output.json {
+            true => output.json(&report),
+            false => plan::print(&report, &source.describe(), &options, output),
+        }
+        .map(|()| Exit::Done);
+    }
+    let store = LocalStore::open(&args.destination, &local_options(args, &*source));
+    let report = pack(&*source, &store, &options, &progress)?;
+    drop(display);
+    match args.output.json {
+        true => output.json(&report)?,
+        false if args.output.quiet => {}
+        false => print(&report, output)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The last line says what was written where.
+fn print(report: &PackReport, output: &mut Output) -> Result<()> {
+    for (reason, number) in &report.skipped {
+        output.line(&format!("left out {number}: {reason}"))?;
+    }
+    if report.resumed_shards > 0 && !report.already_complete {
+        let shards = counted(report.resumed_shards as u64, "shard");
+        output.line(&format!("{shards} were sealed by an earlier run"))?;
+    }
+    output.line(&format!("digest {}", report.digest))?;
+    let verb = if report.already_complete { "already complete:" } else { "packed" };
+    output.line(&format!(
+        "{verb} {} ({}, {}) in {} of {} in all: {}",
+        counted(report.samples, "sample"),
+        counted(report.files, "file"),
+        bytes(report.file_bytes),
+        counted(report.shards as u64, "shard"),
+        bytes(report.shard_bytes),
+        Path::new(&report.destination).join("shards").display(),
+    ))
+}
+
+fn local_options(args: &PackArgs, source: &dyn Source) -> LocalOptions {
+    LocalOptions {
+        durable: !args.run.no_fsync,
+        direct: args.run.direct_io,
+        expected_bytes: source.listing().iter().map(|file| file.len).sum(),
+    }
+}
+
+fn options(args: &PackArgs) -> Result<PackOptions> {
+    let PackArgs { format, samples, labels, shards, run, .. } = args;
+    let defaults = PackOptions::default();
+    let compression = Compression::from_name(&format.compress).unwrap_or_default();
+    Ok(PackOptions {
+        format: format.format.clone(),
+        format_options: format_options(args)?,
+        compression,
+        level: level(format.level, compression)?,
+        grouping: grouping(samples.group.as_ref())?,
+        fields: folded(&samples.fields),
+        required: folded(&samples.require),
+        missing: policy(samples.missing),
+        bad_names: match samples.bad_names {
+            RefusalArg::Error => Policy::Error,
+            RefusalArg::Skip => Policy::Skip,
+        },
+        bare_field: samples.bare_field.clone(),
+        labels: labels.labels.as_ref().map(read_labels).transpose()?,
+        label_key: labels.label_key.clone(),
+        label_columns: labels.label_column.clone(),
+        unlabelled: policy(labels.unlabelled),
+        order: shards.order,
+        splits: shards.split.clone(),
+        target: shards.target.0,
+        max_samples: shards.max_samples,
+        shard_multiple: shards.shard_multiple,
+        name: shards.name.parse()?,
+        jobs: run.jobs.unwrap_or(defaults.jobs),
+        io_depth: run.io_depth,
+        memory: run.memory.0,
+        indexes: shards.index.clone(),
+        s3_prefix: s3_prefix(shards.s3_prefix.as_deref())?,
+        restart: run.restart,
+    })
+}
+
+fn format_options(args: &PackArgs) -> Result<FormatOptions> {
+    let schema = match args.format.schema {
+        SchemaArg::Fields => Schema::Fields,
+        SchemaArg::Image => Schema::Image,
+        SchemaArg::Raw => Schema::Raw,
+    };
+    if schema != Schema::Fields && args.format.format != "tfrecord" {
+        return Err(Failure::new(format!("--schema: {} has none", args.format.format))
+            .hint("schemas are for --format tfrecord"));
+    }
+    let mut options = FormatOptions::default();
+    options.schema = schema;
+    Ok(options)
+}
+
+fn level(level: Option<i32>, compression: Compression) -> Result<Option<i32>> {
+    let levels = compression.levels();
+    match level {
+        Some(level) if compression == Compression::None => {
+            Err(Failure::new(format!("--level {level}: nothing is compressed"))
+                .hint("choose --compress gzip, zlib or zstd"))
+        }
+        Some(level) if !levels.contains(&level) => Err(Failure::new(format!(
+            "--level {level}: {} has levels {} to {}",
+            compression.name(),
+            levels.start(),
+            levels.end()
+        ))),
+        level => Ok(level),
+    }
+}
+
+fn grouping(pattern: Option<&regex::Regex>) -> Result<Grouping> {
+    let Some(pattern) = pattern else { return Ok(Grouping::FirstDot) };
+    for group in ["key", "field"] {
+        if !pattern.capture_names().flatten().any(|name| name == group) {
+            return Err(Failure::new(format!("--group {pattern}: no group {group:?}"))
+                .hint(r"name both groups: '^(?<key>.*)\.(?<field>[a-z]+)$'"));
+        }
+    }
+    Ok(Grouping::Pattern(pattern.clone()))
+}
+
+/// Fields are in lower case, as readers fold them.
+fn folded(fields: &[String]) -> Vec<String> {
+    fields.iter().map(|field| field.to_lowercase()).collect()
+}
+
+fn policy(policy: PolicyArg) -> Policy {
+    match policy {
+        PolicyArg::Error => Policy::Error,
+        PolicyArg::Skip => Policy::Skip,
+        PolicyArg::Allow => Policy::Allow,
+    }
+}
+
+fn read_labels(from: &LabelsArg) -> Result<Labels> {
+    let read = |file: &PathBuf| -> Result<(Vec<u8>, String)> {
+        let name = file.display().to_string();
+        let table = fs::read(file).map_err(|e| {
+            Failure::from(shardpack_store::Error::io(e, format!("--labels {name}")))
+        })?;
+        Ok((table, name))
+    };
+    Ok(match from {
+        LabelsArg::Folder => Labels::Folder,
+        LabelsArg::Csv(file) => read(file).map(|(table, name)| Labels::Csv { table, name })?,
+        LabelsArg::JsonLines(file) => {
+            read(file).map(|(table, name)| Labels::JsonLines { table, name })?
+        }
+        LabelsArg::Lst(file) => read(file).map(|(table, name)| Labels::Lst { table, name })?,
+    })
+}
+
+fn s3_prefix(uri: Option<&str>) -> Result<Option<String>> {
+    match uri {
+        Some(uri) if !uri.starts_with("s3://") || uri.len() == "s3://".len() => {
+            Err(Failure::new(format!("--s3-prefix {uri:?}: is no S3 URI"))
+                .hint("write s3://bucket/prefix"))
+        }
+        uri => Ok(uri.map(str::to_owned)),
+    }
+}

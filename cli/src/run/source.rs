@@ -1,0 +1,100 @@
+//! Opens what `SRC` names.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use shardpack_store::{LocalTree, Rule, Source, Symlinks, WalkOptions};
+
+use super::globs::Globs;
+use crate::args::{HiddenArg, SourceArgs, SymlinksArg};
+use crate::exit::{Failure, Result};
+
+/// What a path of a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Folder,
+    Tar,
+    Zip,
+}
+
+/// Looks at the source before any work is done.
+pub(super) fn kind(source: &Path) -> Result<Kind> {
+    super::destination::refuse_uri(source)?;
+    let name = source.display();
+    let meta = fs::metadata(source).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
+            .hint("SRC is a folder, a .tar or a .zip; check the path, and that it is mounted"),
+        _ => Failure::from(shardpack_store::Error::io(error, name.to_string())),
+    })?;
+    if meta.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    let file_name = source.file_name().map(|name| name.as_bytes().to_ascii_lowercase());
+    let ends = |ending: &str| file_name.as_ref().is_some_and(|n| n.ends_with(ending.as_bytes()));
+    if [".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"].into_iter().any(ends) {
+        return Err(Failure::new(format!(
+            "{name}: a compressed tar cannot be read in the order of the plan"
+        ))
+        .hint("decompress it first, or unpack it and pack the folder"));
+    }
+    match (meta.is_file(), ends(".tar"), ends(".zip")) {
+        (true, true, _) => Ok(Kind::Tar),
+        (true, _, true) => Ok(Kind::Zip),
+        _ => Err(Failure::new(format!("{name}: neither a folder nor a .tar nor a .zip"))
+            .hint("for a list of files, give the folder they lie in and --files-from LIST")),
+    }
+}
+
+/// Lists the source.
+pub(super) fn open(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {
+    match kind(source)? {
+        Kind::Folder => match &args.files_from {
+            Some(list) => from_list(source, list, args.null, io_depth),
+            None => walk(source, args, io_depth),
+        },
+        Kind::Tar | Kind::Zip => {
+            Err(Failure::new(format!("{}: archives are not read yet", source.display()))
+                .hint("unpack it and pack the folder"))
+        }
+    }
+}
+
+fn walk(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {
+    let globs = Globs::new(&args.include, &args.exclude)?;
+    let (enter, keep) = (|path: &[u8]| globs.enter(path), |path: &[u8]| globs.keep(path));
+    let rules: Option<(Rule<'_>, Rule<'_>)> = (!globs.is_empty()).then_some((&enter, &keep));
+    let options = WalkOptions {
+        symlinks: match args.symlinks {
+            SymlinksArg::Follow => Symlinks::Follow,
+            SymlinksArg::Skip => Symlinks::Skip,
+            SymlinksArg::Error => Symlinks::Error,
+        },
+        hidden: args.hidden == HiddenArg::Include,
+        enter: rules.map(|(enter, _)| enter),
+        keep: rules.map(|(_, keep)| keep),
+        io_depth,
+    };
+    Ok(Box::new(LocalTree::open(source, &options)?))
+}
+
+/// The files that a list names. Its lines may be absolute, so the root must be as well.
+fn from_list(source: &Path, list: &Path, null: bool, io_depth: usize) -> Result<Box<dyn Source>> {
+    let root = std::path::absolute(source).map_err(|e| Failure::of(&e))?;
+    let names = if list == Path::new("-") { read_stdin() } else { fs::read(list) };
+    let flag = format!("--files-from {}", list.display());
+    let names = names.map_err(|e| Failure::from(shardpack_store::Error::io(e, flag.clone())))?;
+    let separator = if null { 0 } else { b'\n' };
+    let tree = LocalTree::from_list(root, &names, separator, io_depth).map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { message: format!("{flag}, {}", failure.message), ..failure }
+    })?;
+    Ok(Box::new(tree))
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut names = Vec::new();
+    io::stdin().lock().read_to_end(&mut names)?;
+    Ok(names)
+}

@@ -1,0 +1,40 @@
+//! Ctrl-C, and SIGTERM from whoever runs the job.
+
+use std::sync::Arc;
+use std::thread;
+
+use shardpack_pack::{Progress, Stage};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::exit::{Exit, Failure, Result};
+use crate::log::Log;
+
+/// Ends the run on a signal. The first one while shards are written lets the records in hand end,
+/// so that the run can say what is sealed; any other one ends the process at once, which is safe:
+/// what is not published is not visible, and what is sealed is found again.
+pub(crate) fn watch(progress: Arc<Progress>, log: Log) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::of(&error))?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if progress.stage() == Stage::Plan {
+                end(log, "interrupted before packing began; nothing was written");
+            }
+            if progress.stopped() {
+                end(
+                    log,
+                    "interrupted twice: stopped at once; run the same command again to finish",
+                );
+            }
+            progress.stop();
+        }
+    });
+    Ok(())
+}
+
+/// The same for commands that leave nothing unfinished behind: the first signal ends the process.
+pub(crate) fn end(log: Log, message: &str) -> ! {
+    let exit = Exit::Interrupted;
+    Failure { exit, ..Failure::new(message) }.report(log);
+    std::process::exit(exit as i32)
+}
