@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Corpora, faults and conformance suites for the tests.
+
+pub mod store_suite;

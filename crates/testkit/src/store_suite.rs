@@ -1,0 +1,272 @@
+//! What every store and every source must do. A new one passes these before it is used.
+
+use std::sync::Barrier;
+use std::thread;
+
+use shardpack_store::{Bytes, Error, ErrorKind, PutMode, Source, Store};
+
+/// Runs every rule on stores that `new` makes, each empty.
+pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
+    sealed_objects_are_visible_and_whole(&*new());
+    unsealed_objects_leave_nothing(&*new());
+    ranges_come_in_any_order_from_any_thread(&*new());
+    seals_that_do_not_add_up_are_refused(&*new());
+    reads_stop_at_the_end(&*new());
+    put_creates_or_replaces(&*new());
+    one_of_many_creators_wins(&*new());
+    prefixes_move_whole_and_replace_nothing(&*new());
+    lists_are_sorted_and_end_at_whole_parts(&*new());
+    removing_takes_all_below_and_minds_no_absence(&*new());
+    hostile_keys_are_refused(&*new());
+}
+
+/// Runs every rule on a source that lists exactly `files`, in that order.
+pub fn source_suite(source: &dyn Source, files: &[(&[u8], &[u8])]) {
+    let listing = source.listing();
+    let listed: Vec<_> = listing.iter().map(|file| (file.path(), file.len)).collect();
+    let expected: Vec<_> = files.iter().map(|(p, b)| (p.to_vec(), b.len() as u64)).collect();
+    assert_eq!(listed, expected, "listing of {}", source.describe());
+    for (id, (path, bytes)) in (0..).zip(files) {
+        let len = bytes.len() as u64;
+        let name = String::from_utf8_lossy(path);
+        let cuts = [0, 1, len / 3, len / 2, len.saturating_sub(1), len];
+        for start in cuts.into_iter().filter(|&start| start <= len) {
+            for end in cuts.into_iter().filter(|&end| start <= end && end <= len) {
+                let range = start as usize..end as usize;
+                let read = fetch(source, id, start, end - start).expect("a range of the file");
+                assert_eq!(read, bytes[range], "{name}, bytes {start} to {end}");
+            }
+        }
+        for (start, len) in [(0, len + 1), (len, 1), (1, len), (u64::MAX, 1), (1, u64::MAX)] {
+            let error = fetch(source, id, start, len).expect_err("bytes beyond the end");
+            assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
+        }
+    }
+    assert!(!source.describe().is_empty());
+}
+
+/// Asserts that a file which is not what was listed is refused, whole and in part, by name.
+pub fn assert_changed(source: &dyn Source, id: u32) {
+    let len = source.listing().file(id).len;
+    let name = source.listing().file(id).display();
+    for (start, len) in [(0, len), (0, 0), (len, 0), (len / 2, len - len / 2)] {
+        let error = fetch(source, id, start, len).expect_err("the file changed");
+        assert!(matches!(error.kind(), ErrorKind::Changed { .. }), "{error}");
+        assert!(error.name().ends_with(&name), "{error}");
+    }
+}
+
+/// Reads a range of a file.
+pub fn fetch(source: &dyn Source, id: u32, start: u64, len: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    source.fetch(id, start, len, &mut Bytes::new(&mut bytes))?;
+    Ok(bytes)
+}
+
+/// Bytes that tell their place, so that a range written elsewhere shows.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn sealed_objects_are_visible_and_whole(store: &dyn Store) {
+    // Around the blocks of direct writers, and 0.
+    for len in [0, 1, 4095, 4096, 4097, 8192, 3_000_001] {
+        for declared in [Some(len as u64), None] {
+            let bytes = pattern(len);
+            let upload = store.create("a/b/object", declared).unwrap();
+            upload.write_at(0, &bytes).unwrap();
+            upload.seal(len as u64).unwrap();
+            assert_eq!(read(store, "a/b/object"), bytes);
+            assert_eq!(list(store, ""), [("a/b/object".to_owned(), len as u64)]);
+        }
+    }
+}
+
+fn unsealed_objects_leave_nothing(store: &dyn Store) {
+    store.put("kept", b"old", PutMode::Create).unwrap();
+    for key in ["new/object", "kept"] {
+        let upload = store.create(key, Some(2_000_000)).unwrap();
+        upload.write_at(0, &pattern(2_000_000)).unwrap();
+        assert_eq!(list(store, ""), [("kept".to_owned(), 3)], "not listed before it is sealed");
+        drop(upload);
+    }
+    assert!(store.open("new/object").unwrap_err().is_not_found());
+    assert_eq!(read(store, "kept"), b"old");
+    assert_eq!(store.sweep("").unwrap(), 0, "nothing is left to sweep");
+    assert_eq!(store.sweep("not-there").unwrap(), 0);
+}
+
+fn ranges_come_in_any_order_from_any_thread(store: &dyn Store) {
+    // Pieces of 1 byte, of primes and of whole blocks, so that blocks are shared by two and many.
+    for piece in [1, 7, 1021, 4096, 5003, 70_001, 1 << 20] {
+        let bytes = pattern((piece * 900).min(2_500_000));
+        let upload = store.create("object", None).unwrap();
+        let mut pieces: Vec<(usize, &[u8])> = bytes.chunks(piece).enumerate().collect();
+        pieces.reverse();
+        thread::scope(|scope| {
+            for thread in 0..4 {
+                let (upload, pieces) = (&upload, &pieces);
+                scope.spawn(move || {
+                    for (i, range) in pieces.iter().skip(thread).step_by(4) {
+                        upload.write_at((i * piece) as u64, range).unwrap();
+                    }
+                });
+            }
+        });
+        upload.seal(bytes.len() as u64).unwrap();
+        assert!(read(store, "object") == bytes, "pieces of {piece}");
+    }
+}
+
+fn seals_that_do_not_add_up_are_refused(store: &dyn Store) {
+    let upload = store.create("short", None).unwrap();
+    upload.write_at(0, b"1234").unwrap();
+    assert!(matches!(upload.seal(5).unwrap_err().kind(), ErrorKind::Invalid { .. }));
+    let upload = store.create("short", Some(5)).unwrap();
+    upload.write_at(0, b"1234").unwrap();
+    assert!(matches!(upload.seal(4).unwrap_err().kind(), ErrorKind::Invalid { .. }));
+    let upload = store.create("short", Some(5)).unwrap();
+    for (offset, bytes) in [(2, &b"1234"[..]), (u64::MAX, b"1")] {
+        let error = upload.write_at(offset, bytes).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
+    }
+    drop(upload);
+    assert_eq!(list(store, ""), []);
+}
+
+fn reads_stop_at_the_end(store: &dyn Store) {
+    store.put("object", b"0123456789", PutMode::Create).unwrap();
+    let object = store.open("object").unwrap();
+    assert_eq!((object.len(), object.is_empty()), (10, false));
+    for (offset, want, found) in [
+        (0, 4, "0123"),
+        (8, 4, "89"),
+        (10, 4, ""),
+        (11, 1, ""),
+        (u64::MAX, 1, ""),
+        (u64::MAX - 1, 4, ""),
+        (3, 0, ""),
+    ] {
+        let mut buf = vec![b'-'; want];
+        let n = object.read_at(offset, &mut buf).unwrap();
+        assert_eq!(&buf[..n], found.as_bytes(), "{want} bytes at {offset}");
+    }
+}
+
+fn put_creates_or_replaces(store: &dyn Store) {
+    store.put("a/key", b"1", PutMode::Create).unwrap();
+    let error = store.put("a/key", b"2", PutMode::Create).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Exists), "{error}");
+    assert_eq!(read(store, "a/key"), b"1");
+    store.put("a/key", b"three", PutMode::Replace).unwrap();
+    store.put("b/new", b"", PutMode::Replace).unwrap();
+    assert_eq!(read(store, "a/key"), b"three");
+    assert_eq!(list(store, ""), [("a/key".to_owned(), 5), ("b/new".to_owned(), 0)]);
+}
+
+fn one_of_many_creators_wins(store: &dyn Store) {
+    const WRITERS: usize = 8;
+    for round in 0..20 {
+        let key = format!("round-{round}/head");
+        let start = Barrier::new(WRITERS);
+        let winners: Vec<usize> = thread::scope(|scope| {
+            let write = |writer: usize| {
+                let (key, start) = (&key, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    store.put(key, format!("writer {writer}").as_bytes(), PutMode::Create)
+                })
+            };
+            let writers: Vec<_> = (0..WRITERS).map(write).collect();
+            let results = writers.into_iter().map(|writer| writer.join().unwrap());
+            let won = results.enumerate().filter_map(|(writer, result)| match result {
+                Ok(()) => Some(writer),
+                Err(error) => {
+                    assert!(matches!(error.kind(), ErrorKind::Exists), "{error}");
+                    None
+                }
+            });
+            won.collect()
+        });
+        let [winner] = winners[..] else { panic!("winners: {winners:?}") };
+        assert_eq!(read(store, &key), format!("writer {winner}").as_bytes());
+    }
+    assert_eq!(store.sweep("").unwrap(), 0, "the losers left nothing");
+}
+
+fn prefixes_move_whole_and_replace_nothing(store: &dyn Store) {
+    for key in ["work/x", "work/deep/y", "workshop", "taken/z"] {
+        store.put(key, key.as_bytes(), PutMode::Create).unwrap();
+    }
+    for (from, to) in [("work", "taken"), ("work/", "taken/"), ("workshop", "taken/z")] {
+        let error = store.rename(from, to).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Exists), "{error}");
+    }
+    assert!(store.rename("not-there", "anywhere").unwrap_err().is_not_found());
+    assert!(store.rename("work", "work/inside").is_err());
+    store.rename("work", "new/place").unwrap();
+    store.rename("workshop", "moved").unwrap();
+    let keys = ["moved", "new/place/deep/y", "new/place/x", "taken/z"];
+    assert_eq!(list(store, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys);
+    assert_eq!(read(store, "new/place/deep/y"), b"work/deep/y");
+    assert_eq!(read(store, "taken/z"), b"taken/z");
+}
+
+fn lists_are_sorted_and_end_at_whole_parts(store: &dyn Store) {
+    for key in ["b", "a/b", "a.b", "a/bc/d", "a/b.c", "ü\n", "a/a"] {
+        store.put(key, b"1", PutMode::Create).unwrap();
+    }
+    let keys = |prefix| list(store, prefix).into_iter().map(|(k, _)| k).collect::<Vec<_>>();
+    assert_eq!(keys(""), ["a.b", "a/a", "a/b", "a/b.c", "a/bc/d", "b", "ü\n"]);
+    assert_eq!(keys("a"), ["a/a", "a/b", "a/b.c", "a/bc/d"]);
+    assert_eq!(keys("a/"), ["a/a", "a/b", "a/b.c", "a/bc/d"]);
+    assert_eq!(keys("a/b"), ["a/b"]);
+    assert_eq!(keys("a/bc/"), ["a/bc/d"]);
+    assert!(keys("c").is_empty() && keys("b/c").is_empty());
+}
+
+fn removing_takes_all_below_and_minds_no_absence(store: &dyn Store) {
+    for key in ["a/b/c", "a/b/d", "a/bc", "e"] {
+        store.put(key, b"1", PutMode::Create).unwrap();
+    }
+    for key in ["a/b", "a/b", "a/b/", "e", "not/there", "e/below"] {
+        store.remove(key).unwrap();
+    }
+    assert_eq!(list(store, ""), [("a/bc".to_owned(), 1)]);
+    assert!(store.open("e").unwrap_err().is_not_found());
+}
+
+fn hostile_keys_are_refused(store: &dyn Store) {
+    let long = "x".repeat(300);
+    for key in ["", "/", "/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a\0b", "..", "."] {
+        let refused = |result: Result<(), Error>| {
+            let error = result.expect_err(key);
+            assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{key:?}: {error}");
+        };
+        refused(store.open(key).map(drop));
+        refused(store.create(key, None).map(drop));
+        refused(store.put(key, b"1", PutMode::Replace));
+        refused(store.remove(key));
+        refused(store.rename(key, "a"));
+        refused(store.rename("a", key));
+        if !key.is_empty() {
+            refused(store.list(key).map(drop));
+        }
+    }
+    // A name may be too long for some stores: an error then, and never a panic.
+    let _ = store.put(&long, b"1", PutMode::Replace);
+}
+
+fn read(store: &dyn Store, key: &str) -> Vec<u8> {
+    let object = store.open(key).unwrap();
+    let mut bytes = vec![0; object.len() as usize + 1];
+    let n = object.read_at(0, &mut bytes).unwrap();
+    assert_eq!(n as u64, object.len(), "{key}");
+    bytes.truncate(n);
+    bytes
+}
+
+fn list(store: &dyn Store, prefix: &str) -> Vec<(String, u64)> {
+    let objects = store.list(prefix).unwrap();
+    objects.into_iter().map(|object| (object.key, object.len)).collect()
+}
