@@ -22,6 +22,7 @@ pub enum Version {
 
 impl Version {
     const ALL: [Self; 2] = [Self::V1_1, Self::V1_2];
+    const LEN: usize = 4;
 
     /// As it stands in the file: `v1.2`.
     pub const fn name(self) -> &'static str {
@@ -111,8 +112,8 @@ fn check_names(name: &str, ext: &str, version: Version) -> Result<()> {
 /// Parses an index. Fails as damage when samples are missing, when a member is incomplete, or when
 /// a body is at no multiple of 512.
 pub fn parse(bytes: &[u8]) -> Result<WdsIndex> {
-    let known = Version::ALL.iter().any(|v| bytes.starts_with(v.name().as_bytes()));
-    if !known && !bytes.is_empty() {
+    let head = bytes.get(..Version::LEN).unwrap_or(bytes);
+    if !Version::ALL.iter().any(|v| v.name().as_bytes().starts_with(head)) {
         return Err(Error::new(ErrorKind::NotThis {
             reason: "not a DALI index of version v1.1 or v1.2".into(),
         }));

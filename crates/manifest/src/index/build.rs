@@ -1,11 +1,11 @@
 //! Writing an index.
 
-use std::collections::HashMap;
-
 use shardpack_formats::{Label, crc32c};
 
-use super::{FORMAT_NAME, IndexField, MAGIC, Sections, ShardFile, VERSION, compression_code};
-use crate::index::Counts;
+use super::interner::Interner;
+use super::{
+    Counts, FORMAT_NAME, IndexField, MAGIC, Sections, ShardFile, VERSION, compression_code,
+};
 use crate::{Digest, Error, ErrorKind, FieldTotals, Result, SampleHasher, Summary, label};
 
 /// One record as it was written to the shard.
@@ -287,33 +287,7 @@ impl Out {
     }
 }
 
-/// Distinct byte strings, numbered in order of first use.
-#[derive(Debug, Default)]
-struct Interner {
-    heap: Vec<u8>,
-    ends: Vec<u32>,
-    numbers: HashMap<Box<[u8]>, u32>,
-}
-
-impl Interner {
-    fn number(&mut self, bytes: &[u8]) -> Result<u32> {
-        if let Some(&number) = self.numbers.get(bytes) {
-            return Ok(number);
-        }
-        let number = narrow("distinct names or labels", self.ends.len())?;
-        self.heap.extend_from_slice(bytes);
-        self.ends.push(narrow("bytes of names or labels", self.heap.len())?);
-        self.numbers.insert(bytes.into(), number);
-        Ok(number)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.heap[start as usize..end as usize])
-    }
-}
-
-fn narrow(what: &'static str, count: usize) -> Result<u32> {
+pub(super) fn narrow(what: &'static str, count: usize) -> Result<u32> {
     // The last value stays free, so that a number and its successor both fit.
     match u32::try_from(count) {
         Ok(small) if small < u32::MAX => Ok(small),

@@ -3,6 +3,7 @@
 
 mod build;
 mod check;
+mod interner;
 mod view;
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ fn read_all(index: &Index<'_>) {
 }
 
 /// Damage that hides behind a right checksum: the structure must hold on its own.
-fn reseal(bytes: &mut Vec<u8>) {
+fn reseal(bytes: &mut [u8]) {
     let end = bytes.len() - 4;
     let crc = crc32c(&bytes[..end]);
     bytes[end..].copy_from_slice(&crc.to_le_bytes());

@@ -1,1 +1,238 @@
+use proptest::prelude::*;
+use shardpack_formats::{Schema, crc32c};
 
+use super::*;
+use crate::ErrorKind;
+
+fn shard(path: &str, split: Option<&str>, samples: u64, digest: u128) -> Shard {
+    Shard {
+        path: format!("shards/{path}.tar"),
+        split: split.map(str::to_owned),
+        samples,
+        files: 2 * samples,
+        body_bytes: 100 * samples,
+        bytes: 10_240,
+        stream_bytes: 10_240,
+        crc64nvme: 0x0011_2233_4455_6677,
+        digest: Digest::from_u128(digest),
+        index: IndexFile { path: format!("index/{path}.spi"), bytes: 400, crc32c: 0xab },
+    }
+}
+
+fn fields(samples: u64) -> BTreeMap<String, FieldTotals> {
+    let one = |bytes| FieldTotals { files: samples, bytes: bytes * samples };
+    [("cls".to_owned(), one(1)), ("jpg".to_owned(), one(99))].into()
+}
+
+/// Three shards in two splits, with everything that can be there.
+fn example() -> Manifest {
+    let mut manifest = Manifest::new(RecordFormat::new("webdataset"), Order::Shuffle(42));
+    manifest.tool = Tool { name: "shardpack".into(), version: "0.1.0".into() };
+    for shard in [
+        shard("train/a-00000-of-00002", Some("train"), 3, 7),
+        shard("train/a-00001-of-00002", Some("train"), 2, u128::MAX),
+        shard("val/a-00000-of-00001", Some("val"), 1, 1 << 127),
+    ] {
+        let fields = fields(shard.samples);
+        manifest.push(shard, &fields).unwrap();
+    }
+    let classes = [("cat".to_owned(), 0), ("dog".to_owned(), 1)].into();
+    manifest.labels = Some(Labels { map: Some("labels.json".into()), classes });
+    manifest.options = [("target", "150000000"), ("split", "train=0.9,val=0.1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    manifest.plan = Some(Fingerprint(0xfeed));
+    manifest.tombstones = vec!["cat/1".into(), "dog/\"2\"".into()];
+    manifest
+}
+
+#[test]
+fn the_example_of_the_specification() {
+    let spec = include_str!("SPEC.md");
+    let json = spec.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(String::from_utf8(example().to_bytes().unwrap()).unwrap(), json);
+    assert_eq!(Manifest::parse(json.as_bytes()).unwrap(), example());
+}
+
+#[test]
+fn pushing_keeps_the_sums() {
+    let manifest = example();
+    let totals = Totals { samples: 6, files: 12, body_bytes: 600, shard_bytes: 30_720 };
+    assert_eq!(manifest.totals, totals);
+    assert_eq!(manifest.digest, Digest::from_u128((1 << 127) + 6));
+    assert_eq!(manifest.fields["jpg"], FieldTotals { files: 6, bytes: 594 });
+    assert_eq!(manifest.shards_of("train").unwrap().len(), 2);
+    assert_eq!(manifest.shards_of("val").unwrap(), &manifest.shards[2..]);
+    assert!(manifest.shards_of("test").is_none());
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    let bytes = example().to_bytes().unwrap();
+    for len in 0..bytes.len() {
+        let error = Manifest::parse(&bytes[..len]).unwrap_err();
+        assert!(error.is_damage(), "{len}: {error}");
+    }
+    assert!(Manifest::parse(&[&bytes[..], b"\n"].concat()).is_err());
+}
+
+#[test]
+fn every_flipped_bit_is_an_error() {
+    let bytes = example().to_bytes().unwrap();
+    for bit in 0..8 * bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Manifest::parse(&damaged).is_err(), "bit {bit}");
+    }
+}
+
+/// The same text with another beginning and a right checksum.
+fn resealed(edit: impl FnOnce(String) -> String) -> Vec<u8> {
+    let text = String::from_utf8(example().to_bytes().unwrap()).unwrap();
+    let body = edit(text[..text.rfind("  \"crc32c\"").unwrap()].to_owned());
+    let crc = crc32c(body.as_bytes());
+    format!("{body}  \"crc32c\": \"{crc:08x}\"\n}}\n").into_bytes()
+}
+
+#[test]
+fn unknown_fields_are_ignored() {
+    let bytes = resealed(|text| {
+        text.replace("  \"order\"", "  \"later\": [{\"x\": 1}],\n  \"order\"")
+            .replace("\"stream_bytes\":", "\"mood\":\"good\",\"stream_bytes\":")
+    });
+    assert_eq!(Manifest::parse(&bytes).unwrap(), example());
+}
+
+#[test]
+fn contradictions_are_refused_behind_a_right_checksum() {
+    for (from, to, field) in [
+        ("\"samples\":6", "\"samples\":7", "totals"),
+        ("\"samples\":3", "\"samples\":4", "totals"),
+        ("\"body_bytes\":600", "\"body_bytes\":601", "totals"),
+        ("\"files\":6,\"bytes\":594", "\"files\":6,\"bytes\":593", "fields"),
+        ("\"digest\": \"8", "\"digest\": \"9", "digest"),
+        ("\"first_shard\":2", "\"first_shard\":1", "splits[1]"),
+        ("\"first_shard\":2,\"shards\":1", "\"first_shard\":2,\"shards\":2", "splits[1]"),
+        ("\"name\":\"val\"", "\"name\":\"train\"", "splits[1]"),
+        ("\"name\":\"val\"", "\"name\":\"v/al\"", "splits[1]"),
+        ("\"split\":\"val\"", "\"split\":\"train\"", "splits[1]"),
+        ("\"dog\": 1", "\"dog\": 0", "classes"),
+        ("shards/val/", "shards/../", "shards[2].path"),
+        ("shards/val/a-00000-of-00001", "shards/train/a-00001-of-00002", "shards[2].path"),
+        ("index/val/a-00000-of-00001.spi", "labels.json", "shards[2].index.path"),
+        ("\"stream_bytes\":10240", "\"stream_bytes\":10241", "shards[0]"),
+        ("\"cat/1\",\n    \"dog/", "\"dog/1\",\n    \"cat/", "tombstones"),
+        ("\"order\": \"shuffle:42\"", "\"order\": \"shuffle:+42\"", "order"),
+        ("\"compression\": \"none\"", "\"compression\": \"lzma\"", "compression"),
+        ("{\"name\":\"webdataset\"}", "{\"name\":\"mds\"}", "format"),
+        ("{\"name\":\"webdataset\"}", "{\"name\":\"webdataset\",\"schema\":\"raw\"}", "format"),
+    ] {
+        let bytes = resealed(|text| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        let error = Manifest::parse(&bytes).unwrap_err();
+        let found = error.place().field.clone().unwrap_or_default();
+        assert_eq!(found, field, "{from} -> {to}: {error}");
+    }
+}
+
+#[test]
+fn sums_that_overflow_are_refused() {
+    let mut manifest = Manifest::new(RecordFormat::new("tfrecord"), Order::Key);
+    let huge = Shard { bytes: u64::MAX, stream_bytes: u64::MAX, ..shard("a", None, 0, 0) };
+    manifest.push(huge.clone(), &BTreeMap::new()).unwrap();
+    assert!(manifest.push(huge, &BTreeMap::new()).is_err());
+}
+
+#[test]
+fn kinds_tell_a_caller_what_to_do() {
+    let kind = |bytes: &[u8]| Manifest::parse(bytes).unwrap_err().kind().clone();
+    assert!(matches!(kind(b""), ErrorKind::Truncated { .. }));
+    assert!(matches!(kind(b"{}"), ErrorKind::NotThis { .. }));
+    assert!(matches!(kind(b"[1]"), ErrorKind::NotThis { .. }));
+    assert!(matches!(kind(b"\x1f\x8b"), ErrorKind::NotThis { .. }));
+    let later = b"{\"kind\": \"shardpack-dataset\", \"version\": 2, \"all\": \"new\"}";
+    assert_eq!(kind(later), ErrorKind::Version { found: 2, newest: 1 });
+    let edited = example().to_bytes().unwrap().escape_ascii().to_string();
+    assert!(matches!(kind(edited.as_bytes()), ErrorKind::Corrupt { .. }));
+    let format = resealed(|text| text.replace("webdataset", "mds"));
+    assert!(matches!(kind(&format), ErrorKind::Unsupported { .. }));
+    let line = Manifest::parse(&resealed(|t| t.replace("\"order\": ", "\"order\": 5, \"o\": ")));
+    assert_eq!(line.unwrap_err().place().line, Some(7));
+}
+
+#[test]
+fn formats_keep_their_choices() {
+    let mut tfrecord = RecordFormat::new("tfrecord");
+    tfrecord.options.schema = Schema::Image;
+    let mut protobuf = RecordFormat::new("recordio-protobuf");
+    protobuf.options.dmlc_parts = true;
+    for (format, text) in [
+        (tfrecord, "{\"name\":\"tfrecord\",\"schema\":\"image\"}"),
+        (protobuf, "{\"name\":\"recordio-protobuf\",\"parts\":\"dmlc\"}"),
+        (RecordFormat::new("recordio"), "{\"name\":\"recordio\"}"),
+    ] {
+        let mut manifest = Manifest::new(format, Order::Source);
+        manifest.compression = Compression::Gzip;
+        let bytes = manifest.to_bytes().unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains(text), "{text}");
+        assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    }
+}
+
+#[test]
+fn ten_thousand_shards_stay_small() {
+    let mut manifest = Manifest::new(RecordFormat::new("webdataset"), Order::Key);
+    for i in 0..10_000 {
+        manifest.push(shard(&format!("a-{i:05}-of-10000"), None, 1400, i), &fields(1400)).unwrap();
+    }
+    let bytes = manifest.to_bytes().unwrap();
+    assert!(bytes.len() < 10_000 * 400, "{}", bytes.len());
+    assert_eq!(
+        bytes.split(|&b| b == b'\n').filter(|l| l.starts_with(b"    {\"path\"")).count(),
+        10_000
+    );
+    assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+}
+
+proptest! {
+    #[test]
+    fn round_trip(
+        shards in prop::collection::vec((0u64..1 << 40, any::<u128>(), any::<u64>(), any::<u32>()), 0..8),
+        options in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
+        classes in prop::option::of(prop::collection::btree_set(any::<String>(), 0..4)),
+        seed in any::<u64>(),
+        train in 0usize..9,
+    ) {
+        let mut manifest = Manifest::new(RecordFormat::new("webdataset"), Order::Shuffle(seed));
+        for (i, (samples, digest, crc64nvme, crc32c)) in shards.iter().enumerate() {
+            let split = if i < train { "train" } else { "val" };
+            let mut shard = shard(&format!("{split}/{i}"), Some(split), *samples, *digest);
+            if *samples == 0 { shard.digest = Digest::default(); }
+            shard.crc64nvme = *crc64nvme;
+            shard.index.crc32c = *crc32c;
+            manifest.push(shard, &fields(*samples)).unwrap();
+        }
+        manifest.options = options;
+        manifest.labels = classes.map(|c| Labels { map: None, classes: c.into_iter().zip(0..).collect() });
+        let bytes = manifest.to_bytes().unwrap();
+        prop_assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Manifest::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn resealed_edits_never_panic(at in any::<prop::sample::Index>(), text in "[0-9\"{}\\[\\],:a-z-]{0,6}") {
+        let bytes = resealed(|body| {
+            let at = at.index(body.len());
+            format!("{}{text}{}", &body[..at], &body[at..])
+        });
+        if let Ok(manifest) = Manifest::parse(&bytes) {
+            prop_assert!(manifest.to_bytes().is_ok());
+        }
+    }
+}
