@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use crate::compress::read_error;
 use crate::{Crc32c, Error, ErrorKind, Position, Result};
 
 /// Memory asked for before a stated length has proved true, in bytes. Longer bodies grow their
@@ -111,7 +112,7 @@ impl<'r> Stream<'r> {
     }
 
     fn io(&self, source: io::Error) -> Error {
-        Error::at(ErrorKind::Io(source), self.record)
+        read_error(source, self.record)
     }
 
     fn passed(&mut self, bytes: &[u8]) {

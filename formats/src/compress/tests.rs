@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::Compression::{self, Gzip, None as Plain, Zlib, Zstd};
 use super::read_error;
-use crate::testing::{OneByte, hex};
-use crate::{Position, crc32c, mask};
+use crate::testing::{OneByte, Owned, hex, read_from};
+use crate::{DecodeOptions, Label, Position, crc32c, mask};
 
 fn pack_at(kind: Compression, level: Option<i32>, plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -270,6 +270,29 @@ fn damage_to_the_stream_is_damage_to_the_shard() {
     ] {
         let error = read_error(kind.into(), at);
         assert_eq!((error.is_damage(), error.position()), (damage, Some(at)));
+    }
+}
+
+/// Every decoder calls a cut or changed stream damage, never trouble with the disk.
+#[test]
+fn decoders_of_compressed_shards_report_damage() {
+    for name in crate::NAMES {
+        let format = crate::open(name, &crate::FormatOptions::default()).expect("a format");
+        let body = some_bytes(100_000);
+        let sample = Owned::new("a", 1, &[("jpg", &body)], Label::default());
+        let shard = [sample.encode(&*format).expect("a record"), format.trailer().to_vec()].concat();
+        for kind in [Gzip, Zlib, Zstd] {
+            let stream = pack(kind, &shard);
+            let mut changed = stream.clone();
+            changed[stream.len() / 2..].fill(0xff);
+            for stream in [&stream[..stream.len() / 2], &changed] {
+                let reader = kind.reader(Box::new(stream)).expect("a stream");
+                let (_, error) = read_from(&*format, reader, &DecodeOptions::default());
+                let error = error.expect("damage");
+                assert!(error.is_damage(), "{name} {kind:?}: {error}");
+                assert!(error.position().is_some(), "{name} {kind:?}: {error}");
+            }
+        }
     }
 }
 
