@@ -12,12 +12,14 @@ mod error;
 mod layout;
 mod list;
 #[cfg(any(feature = "tfrecord", feature = "recordio-protobuf"))]
+#[cfg_attr(not(all(feature = "tfrecord", feature = "recordio-protobuf")), allow(dead_code))]
 mod protobuf;
 mod sample;
 #[cfg(any(feature = "tfrecord", feature = "recordio"))]
 mod sniff;
 mod split;
 #[cfg(any(feature = "tfrecord", feature = "recordio"))]
+#[cfg_attr(not(feature = "recordio-protobuf"), allow(dead_code))]
 mod stream;
 #[cfg(all(test, any(feature = "webdataset", feature = "tfrecord", feature = "recordio")))]
 mod testing;

@@ -3,7 +3,16 @@
 use crate::{Error, ErrorKind, Format, Result};
 
 /// Names of the formats built in, as the command line and manifests spell them.
-pub const NAMES: &[&str] = &["webdataset", "tfrecord", "recordio", "recordio-protobuf"];
+pub const NAMES: &[&str] = &[
+    #[cfg(feature = "webdataset")]
+    "webdataset",
+    #[cfg(feature = "tfrecord")]
+    "tfrecord",
+    #[cfg(feature = "recordio")]
+    "recordio",
+    #[cfg(feature = "recordio-protobuf")]
+    "recordio-protobuf",
+];
 
 /// How a sample becomes a TFRecord payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +38,7 @@ pub struct FormatOptions {
 }
 
 /// The format called `name`.
+#[cfg_attr(not(any(feature = "tfrecord", feature = "recordio-protobuf")), allow(unused_variables))]
 pub fn open(name: &str, options: &FormatOptions) -> Result<Box<dyn Format>> {
     match name {
         #[cfg(feature = "webdataset")]
@@ -44,5 +54,19 @@ pub fn open(name: &str, options: &FormatOptions) -> Result<Box<dyn Format>> {
         _ => Err(Error::new(ErrorKind::Unsupported {
             what: format!("format {name:?}; known formats: {}", NAMES.join(", ")),
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_opens_its_format() {
+        for name in NAMES {
+            assert_eq!(open(name, &FormatOptions::default()).unwrap().name(), *name);
+        }
+        let error = open("zip", &FormatOptions::default()).unwrap_err();
+        assert!(error.to_string().contains(&NAMES.join(", ")), "{error}");
     }
 }

@@ -25,11 +25,11 @@ impl SplitScan {
 
     /// Looks at the next bytes of the payload.
     pub fn update(&mut self, mut bytes: &[u8]) {
-        while self.at % 4 != 0 && !bytes.is_empty() {
+        while !self.at.is_multiple_of(4) && !bytes.is_empty() {
             self.partial[(self.at % 4) as usize] = bytes[0];
             bytes = &bytes[1..];
             self.at += 1;
-            if self.at % 4 == 0 && u32::from_le_bytes(self.partial) == self.word {
+            if self.at.is_multiple_of(4) && u32::from_le_bytes(self.partial) == self.word {
                 self.found.push(self.at - 4);
             }
         }

@@ -120,13 +120,13 @@ impl<'a> Fields<'a> {
     fn read(&mut self) -> Parsed<Option<(u32, Value<'a>)>> {
         let rest = &mut self.0;
         while !rest.bytes.is_empty() {
-            let (tag, wire_type) = rest.with(|buf| decode_key(buf))?;
+            let (tag, wire_type) = rest.with(decode_key)?;
             let value = match wire_type {
-                WireType::Varint => Value::Varint(rest.with(|buf| decode_varint(buf))?),
+                WireType::Varint => Value::Varint(rest.with(decode_varint)?),
                 WireType::ThirtyTwoBit => Value::Fixed32(rest.take_array()?),
                 WireType::SixtyFourBit => Value::Fixed64(rest.take_array()?),
                 WireType::LengthDelimited => {
-                    let len = rest.with(|buf| decode_varint(buf))?;
+                    let len = rest.with(decode_varint)?;
                     Value::Span(rest.take(usize::try_from(len).unwrap_or(usize::MAX))?)
                 }
                 WireType::StartGroup | WireType::EndGroup => {

@@ -71,7 +71,7 @@ fn packed_value<'a>(scalar: Scalar, packed: &mut Span<'a>) -> Parsed<Value<'a>> 
     Ok(match scalar {
         Scalar::F32 => Value::Fixed32(packed.take_array()?),
         Scalar::F64 => Value::Fixed64(packed.take_array()?),
-        _ => Value::Varint(packed.with(|buf| decode_varint(buf))?),
+        _ => Value::Varint(packed.with(decode_varint)?),
     })
 }
 

@@ -211,7 +211,8 @@ fn refused_samples() {
     let bad_label: Refusal = |kind| matches!(kind, ErrorKind::Label { .. });
     let unsupported: Refusal = |kind| matches!(kind, ErrorKind::Unsupported { .. });
     let too_large: Refusal = |kind| matches!(kind, ErrorKind::TooLarge { .. });
-    let cases: &[(TfRecord, &[(&str, u64)], Label, Refusal)] = &[
+    type Case<'a> = (TfRecord, &'a [(&'a str, u64)], Label, Refusal);
+    let cases: &[Case<'_>] = &[
         (FIELDS, &[("__key__", 1)], label(&[], None), name),
         (FIELDS, &[("", 1)], label(&[], None), name),
         (FIELDS, &[("a", 1), ("a", 1)], label(&[], None), name),
@@ -299,8 +300,10 @@ fn oracle(sample: &Owned) -> Vec<u8> {
         sample.fields.iter().map(|(name, body)| (name.clone(), bytes(body))).collect();
     feature.insert("__key__".into(), bytes(sample.key.as_bytes()));
     let values = &sample.label.values;
-    let whole =
-        |v: &f64| *v as i64 as f64 == *v && v.abs() < 9.2e18 && v.to_bits() != (-0.0f64).to_bits();
+    let whole = |v: &f64| {
+        let int = i64::try_from(*v as i128);
+        int.is_ok_and(|int| (int as f64).to_bits() == v.to_bits())
+    };
     if !values.is_empty() {
         feature.insert(
             "__label__".into(),
