@@ -280,7 +280,8 @@ fn decoders_of_compressed_shards_report_damage() {
         let format = crate::open(name, &crate::FormatOptions::default()).expect("a format");
         let body = some_bytes(100_000);
         let sample = Owned::new("a", 1, &[("jpg", &body)], Label::default());
-        let shard = [sample.encode(&*format).expect("a record"), format.trailer().to_vec()].concat();
+        let shard =
+            [sample.encode(&*format).expect("a record"), format.trailer().to_vec()].concat();
         for kind in [Gzip, Zlib, Zstd] {
             let stream = pack(kind, &shard);
             let mut changed = stream.clone();
