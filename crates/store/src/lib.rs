@@ -6,15 +6,22 @@
 //! and bytes, not samples or shards.
 
 mod aligned;
+#[cfg(any(feature = "tar", feature = "zip"))]
+mod archive;
 mod error;
 mod key;
 mod listing;
 mod local;
 mod memory;
+mod path;
 mod source;
 mod store;
 
 pub use aligned::{AlignedBuf, BLOCK};
+#[cfg(feature = "tar")]
+pub use archive::TarTree;
+#[cfg(feature = "zip")]
+pub use archive::ZipTree;
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};

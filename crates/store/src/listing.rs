@@ -1,7 +1,10 @@
 //! A table of files that costs 32 bytes a file beside the name.
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
+use crate::path::{display, split};
 use crate::{Error, Result};
 
 /// Number of a file in its listing.
@@ -91,18 +94,6 @@ pub(crate) fn check_count(files: usize, source: &str) -> Result<()> {
     }
 }
 
-/// A path for messages: a newline or a stray byte in it must not garble them.
-pub(crate) fn display(path: &[u8]) -> String {
-    let mut text = String::with_capacity(path.len());
-    for chunk in path.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
-        }
-        text.extend(chunk.invalid().escape_ascii().map(char::from));
-    }
-    text
-}
-
 impl Listing {
     /// Number of files.
     pub fn len(&self) -> usize {
@@ -174,6 +165,18 @@ impl Listing {
         )
     }
 
+    /// The first file whose path an earlier one has, after that earlier one.
+    pub(crate) fn duplicate(&self) -> Option<(FileId, FileId)> {
+        let place = |&id: &FileId| {
+            let file = self.file(id);
+            (file.dir_id, file.name)
+        };
+        let mut ids: Vec<FileId> = (0..self.len() as FileId).collect();
+        ids.par_sort_unstable_by(|a, b| place(a).cmp(&place(b)).then(a.cmp(b)));
+        let pairs = ids.windows(2).filter(|pair| place(&pair[0]) == place(&pair[1]));
+        pairs.map(|pair| (pair[0], pair[1])).min_by_key(|&(_, again)| again)
+    }
+
     /// Bytes of memory that the listing holds.
     pub fn memory(&self) -> usize {
         self.names.capacity()
@@ -186,6 +189,7 @@ impl Listing {
 #[derive(Debug, Default)]
 pub struct ListingBuilder {
     listing: Listing,
+    folders: HashMap<Box<[u8]>, u32>, // only those of `path`
 }
 
 impl ListingBuilder {
@@ -200,6 +204,21 @@ impl ListingBuilder {
         self.listing.names.extend_from_slice(name);
         let name_end = self.listing.names.len() as u64;
         self.listing.files.push(Row { name_end, len, stamp, dir });
+    }
+
+    /// Appends a file by its path, and its folder where that is new. Not to be mixed with
+    /// [`dir`](Self::dir), whose folders this does not know.
+    pub fn path(&mut self, path: &[u8], len: u64, stamp: u64) {
+        let (folder, name) = split(path);
+        let dir = match self.folders.get(folder) {
+            Some(&dir) => dir,
+            None => {
+                let dir = self.dir(folder);
+                self.folders.insert(folder.into(), dir);
+                dir
+            }
+        };
+        self.file(dir, name, len, stamp);
     }
 
     /// Makes room for exactly this many files and bytes of names: a doubling vector would hold
@@ -219,6 +238,18 @@ impl ListingBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn duplicates_are_found_in_source_order() {
+        let listing = |paths: &[&str]| {
+            let mut builder = ListingBuilder::default();
+            paths.iter().for_each(|path| builder.path(path.as_bytes(), 0, 0));
+            builder.finish(vec![])
+        };
+        assert_eq!(listing(&["a/x", "x", "b/x"]).duplicate(), None);
+        assert_eq!(listing(&["z", "a", "b/a", "z", "a", "z"]).duplicate(), Some((0, 3)));
+        assert_eq!(listing(&["a/x", "b/x", "a/y"]).dirs(), 2);
+    }
 
     #[test]
     fn paths_come_back_and_rows_are_small() {

@@ -1,6 +1,8 @@
 //! Files to pack.
 
-use crate::{FileId, Listing, Result};
+use std::io;
+
+use crate::{Error, FileId, Listing, Result};
 
 /// A set of files, listed once. Safe to read from many threads at a time.
 pub trait Source: Send + Sync {
@@ -25,6 +27,31 @@ pub trait Sink {
 
     /// Says that the first `n` bytes of the room are filled.
     fn advance(&mut self, n: usize) -> Result<()>;
+}
+
+/// Moves the bytes from `start` to `end` that `read` finds at an offset into `sink`; returns where
+/// they ended, which is before `end` when there are no more.
+pub(crate) fn pour(
+    (start, end): (u64, u64),
+    sink: &mut dyn Sink,
+    mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    fail: impl Fn(io::Error) -> Error,
+) -> Result<u64> {
+    let mut at = start;
+    while at < end {
+        let space = sink.space()?;
+        let want = space.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        match read(&mut space[..want], at) {
+            Ok(0) => break,
+            Ok(n) => {
+                sink.advance(n)?;
+                at += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(fail(e)),
+        }
+    }
+    Ok(at)
 }
 
 /// A [`Sink`] that appends to a vector. For small reads and tests: it grows as bytes arrive, and

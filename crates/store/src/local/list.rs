@@ -1,11 +1,9 @@
 //! Files that a list names.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use rayon::prelude::*;
-
-use crate::listing::{check_count, display};
+use crate::listing::check_count;
+use crate::path::{clean, display};
 use crate::{Error, FileId, Listing, ListingBuilder, Result};
 
 /// Paths, one after each separator.
@@ -24,28 +22,20 @@ impl List<'_> {
         check_count(files, "the list")?;
         let mut listing = ListingBuilder::default();
         listing.reserve(files, bytes);
-        let mut folders: HashMap<Box<[u8]>, u32> = HashMap::new();
         for (number, line) in self.lines() {
-            let path = self.relative(line).map_err(|reason| {
-                Error::invalid(format!("line {number}: {}", display(line)), reason)
-            })?;
-            let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
-                Some(slash) => (&path[..slash], &path[slash + 1..]),
-                None => (&b""[..], &path[..]),
-            };
-            let folder = match folders.get(folder) {
-                Some(&id) => id,
-                None => {
-                    let id = listing.dir(folder);
-                    folders.insert(folder.into(), id);
-                    id
-                }
-            };
-            listing.file(folder, name, 0, 0);
+            let name = || format!("line {number}: {}", display(line));
+            let path = self.relative(line).map_err(|reason| Error::invalid(name(), reason))?;
+            listing.path(&path, 0, 0);
         }
         let listing = listing.finish(Vec::new());
-        self.refuse_duplicates(&listing)?;
-        Ok(listing)
+        match listing.duplicate() {
+            None => Ok(listing),
+            Some((first, again)) => {
+                let name = format!("line {}: {}", self.line(again), listing.file(again).display());
+                let reason = format!("line {} names it already", self.line(first));
+                Err(Error::invalid(name, reason))
+            }
+        }
     }
 
     /// Puts the line in front of the path in `error`.
@@ -64,48 +54,19 @@ impl List<'_> {
         self.lines().nth(id as usize).map_or(0, |(number, _)| number)
     }
 
-    /// The path below the root, without the `./` and `//` that tools leave in.
+    /// The path below the root.
     fn relative<'a>(&self, line: &'a [u8]) -> std::result::Result<Cow<'a, [u8]>, String> {
-        if line.contains(&0) {
-            return Err("holds a NUL byte".to_owned());
-        }
-        let below = match line.strip_prefix(b"/") {
-            None => line,
-            Some(_) => match line.strip_prefix(self.root) {
+        let mut below = line;
+        if line.starts_with(b"/") {
+            below = match line.strip_prefix(self.root) {
                 Some(below) if self.root.ends_with(b"/") || below.starts_with(b"/") => below,
-                _ => return Err(format!("lies outside of {}", display(self.root))),
-            },
-        };
-        let parts = || below.split(|&byte| byte == b'/');
-        match parts().next_back() {
-            Some(b"" | b".") => return Err("names a folder, not a file".to_owned()),
-            _ if parts().any(|part| part == b"..") => return Err("has a .. in it".to_owned()),
-            _ => {}
-        }
-        if parts().all(|part| !matches!(part, b"" | b".")) {
-            return Ok(Cow::Borrowed(below));
-        }
-        let parts: Vec<&[u8]> = parts().filter(|part| !matches!(part, &(b"" | b"."))).collect();
-        Ok(Cow::Owned(parts.join(&b'/')))
-    }
-
-    fn refuse_duplicates(&self, listing: &Listing) -> Result<()> {
-        let place = |&id: &FileId| {
-            let file = listing.file(id);
-            (file.dir_id, file.name)
-        };
-        let mut ids: Vec<FileId> = (0..listing.len() as FileId).collect();
-        ids.par_sort_unstable_by(|a, b| place(a).cmp(&place(b)).then(a.cmp(b)));
-        // The first in the list of those named again, whatever its place in the alphabet.
-        let again = ids.windows(2).filter(|pair| place(&pair[0]) == place(&pair[1]));
-        match again.map(|pair| (pair[1], pair[0])).min() {
-            None => Ok(()),
-            Some((again, first)) => {
-                let name = format!("line {}: {}", self.line(again), listing.file(again).display());
-                let reason = format!("line {} names it already", self.line(first));
-                Err(Error::invalid(name, reason))
+                _ => return Err(format!("the path lies outside of {}", display(self.root))),
+            };
+            while let [b'/', rest @ ..] = below {
+                below = rest;
             }
         }
+        clean(below).map_err(str::to_owned)
     }
 }
 
@@ -121,19 +82,18 @@ mod tests {
     fn paths_are_brought_below_the_root() {
         for (line, path) in [
             ("a/b.jpg", Ok("a/b.jpg")),
-            ("./a//b.jpg", Ok("a/b.jpg")),
-            ("/data/a/b.jpg", Ok("a/b.jpg")),
+            ("/data/a//b.jpg", Ok("a/b.jpg")),
             ("/data//b.jpg", Ok("b.jpg")),
-            ("..a/b..", Ok("..a/b..")),
-            ("/database/b.jpg", Err("lies outside of /data")),
-            ("/data", Err("lies outside of /data")),
-            ("a/../b.jpg", Err("has a .. in it")),
-            ("a/", Err("names a folder, not a file")),
-            ("a/.", Err("names a folder, not a file")),
-            ("a\0b", Err("holds a NUL byte")),
+            ("/database/b.jpg", Err("the path lies outside of /data")),
+            ("/data", Err("the path lies outside of /data")),
+            ("/data/../b.jpg", Err("the path has .. in it")),
         ] {
             let found = list(b"").relative(line.as_bytes()).map(Cow::into_owned);
-            assert_eq!(found, path.map(Into::into).map_err(Into::into), "{line:?}");
+            assert_eq!(
+                found,
+                path.map(|p| p.as_bytes().to_vec()).map_err(str::to_owned),
+                "{line:?}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::source::pour;
 use crate::{Error, File, Listing, Result, Sink};
 
 /// Opens files relative to the handle of their folder, which saves the kernel the path: a third
@@ -80,20 +81,8 @@ impl Folders {
         let io = |errno: Errno| Error::io(errno, file.display());
         let handle = self.open_file(file).map_err(io)?;
         let end = file.range(start, len)?.end;
-        let mut at = start;
-        while at < end {
-            let space = sink.space()?;
-            let want = space.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            match rustix::io::pread(&handle, &mut space[..want], at) {
-                Ok(0) => break, // shorter than listed: the check below says so
-                Ok(n) => {
-                    sink.advance(n)?;
-                    at += n as u64;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(io(errno)),
-            }
-        }
+        let read = |buf: &mut [u8], at| Ok(rustix::io::pread(&handle, buf, at)?);
+        let at = pour((start, end), sink, read, |e| Error::io(e, file.display()))?;
         // One look, after the last byte: what was written before or during the reading shows in
         // the time or the length by now. A look before reading would only find it sooner.
         check(file, &rustix::fs::fstat(&handle).map_err(io)?)?;

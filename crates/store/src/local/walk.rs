@@ -14,7 +14,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
 use super::lock;
-use crate::listing::{check_count, display};
+use crate::listing::check_count;
+use crate::path::display;
 use crate::{Error, ListingBuilder, Result};
 
 /// What a walk does with symbolic links.

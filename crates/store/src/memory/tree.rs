@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::listing::display;
+use crate::path::display;
+use crate::source::pour;
 use crate::{Error, ErrorKind, FileId, Listing, ListingBuilder, Result, Sink, Source};
 
 /// Files in memory. Clones share them: a test keeps one to change files behind a packer's back.
@@ -24,16 +25,10 @@ impl MemoryTree {
     /// Lists the files in the order given. The last of two with the same path counts.
     pub fn new<P: AsRef<[u8]>, B: AsRef<[u8]>>(files: impl IntoIterator<Item = (P, B)>) -> Self {
         let mut listing = ListingBuilder::default();
-        let mut folders: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut map = HashMap::new();
         for (path, bytes) in files {
             let (path, bytes) = (path.as_ref(), bytes.as_ref());
-            let (folder, name) = match path.iter().rposition(|&byte| byte == b'/') {
-                Some(slash) => (&path[..slash], &path[slash + 1..]),
-                None => (&b""[..], path),
-            };
-            let folder = *folders.entry(folder.into()).or_insert_with(|| listing.dir(folder));
-            listing.file(folder, name, bytes.len() as u64, 0);
+            listing.path(path, bytes.len() as u64, 0);
             map.insert(path.to_vec(), Versioned { bytes: bytes.into(), version: 0 });
         }
         Self { listing: Arc::new(listing.finish(Vec::new())), files: Arc::new(RwLock::new(map)) }
@@ -76,14 +71,13 @@ impl Source for MemoryTree {
             );
             return Err(Error::changed(display(&path), what));
         }
-        let mut rest = &now.bytes[range.start as usize..range.end as usize];
-        while !rest.is_empty() {
-            let space = sink.space()?;
-            let n = space.len().min(rest.len());
-            space[..n].copy_from_slice(&rest[..n]);
-            sink.advance(n)?;
-            rest = &rest[n..];
-        }
+        let read = |buf: &mut [u8], at: u64| {
+            let rest = now.bytes.get(at as usize..).unwrap_or_default();
+            let n = buf.len().min(rest.len());
+            buf[..n].copy_from_slice(&rest[..n]);
+            Ok(n)
+        };
+        pour((range.start, range.end), sink, read, |e| Error::io(e, display(&path)))?;
         Ok(())
     }
 

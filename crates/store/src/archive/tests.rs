@@ -1,0 +1,1 @@
+//! Archives made here by the crates that read them, damaged by hand.
