@@ -107,15 +107,26 @@ impl From<PackError> for Failure {
         match error {
             // These only say that another crate's error follows.
             PackError::Store(source) => source.into(),
-            PackError::Format(source) => Self::of(&source),
-            PackError::Manifest(source) => Self::of(&source),
+            PackError::Format(ref source) => Self { exit: exit(&error), ..Self::of(source) },
+            PackError::Manifest(ref source) => Self { exit: exit(&error), ..Self::of(source) },
             PackError::Interrupted { .. } => Self { exit: Exit::Interrupted, ..Self::of(&error) },
-            error => match hint(&error) {
-                Some(hint) => Self::of(&error).hint(hint),
-                None => Self::of(&error),
-            },
+            error => {
+                let hint = hint(&error).map(str::to_owned);
+                Self { hint, exit: exit(&error), ..Self::of(&error) }
+            }
         }
     }
+}
+
+/// Damage in what is read is another thing than a command that cannot run.
+fn exit(error: &PackError) -> Exit {
+    let damage = match error {
+        PackError::Record { source, .. } | PackError::Format(source) => source.is_damage(),
+        PackError::Manifest(source) => source.is_damage(),
+        PackError::Shard { .. } => true,
+        _ => false,
+    };
+    if damage { Exit::Damage } else { Exit::Failed }
 }
 
 /// Most messages of packing tell the way out themselves.

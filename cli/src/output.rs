@@ -10,11 +10,12 @@ use crate::exit::{Failure, Result};
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
+    closed: bool,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { stdout: BufWriter::new(io::stdout()) }
+        Self { stdout: BufWriter::new(io::stdout()), closed: false }
     }
 
     /// A line of text.
@@ -25,18 +26,45 @@ impl Output {
 
     /// Bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stdout.write_all(bytes).map_err(failed)
+        self.write_all(bytes).map_err(failed)
     }
 
     /// The one JSON document of a command.
     pub(crate) fn json(&mut self, document: &impl Serialize) -> Result<()> {
-        serde_json::to_writer_pretty(&mut self.stdout, document).map_err(|e| failed(e.into()))?;
+        serde_json::to_writer_pretty(&mut *self, document).map_err(|e| failed(e.into()))?;
         self.raw(b"\n")
+    }
+
+    /// A part of a JSON document, on one line.
+    pub(crate) fn json_part(&mut self, part: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut *self, part).map_err(|e| failed(e.into()))
+    }
+
+    /// True once the reader went away.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Hands everything to the system.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.stdout.flush().map_err(failed)
+        self.flush().map_err(failed)
+    }
+
+    fn note<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        self.closed |= done.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe);
+        done
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = self.stdout.write(bytes);
+        self.note(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let done = self.stdout.flush();
+        self.note(done)
     }
 }
 
@@ -44,7 +72,8 @@ fn failed(error: io::Error) -> Failure {
     match error.kind() {
         ErrorKind::BrokenPipe => Failure::closed(),
         _ => {
-            Failure { causes: vec![error.to_string()], ..Failure::new("stdout: cannot be written") }
+            let causes = vec![error.to_string()];
+            Failure { causes, ..Failure::new("stdout: cannot be written") }
         }
     }
 }

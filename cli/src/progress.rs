@@ -40,7 +40,12 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    pub(crate) fn start(style: Style, progress: Arc<Progress>, log: Log) -> Self {
+    pub(crate) fn start(
+        style: Style,
+        work: &'static str,
+        progress: Arc<Progress>,
+        log: Log,
+    ) -> Self {
         if style == Style::None {
             return Self { running: None };
         }
@@ -48,9 +53,9 @@ impl Display {
         let thread = thread::spawn(move || {
             let mut drawer = Drawer::new(style, log);
             while stopped.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-                drawer.draw(&Snapshot::of(&progress));
+                drawer.draw(&Snapshot::of(&progress, work));
             }
-            drawer.end(&Snapshot::of(&progress));
+            drawer.end(&Snapshot::of(&progress, work));
         });
         Self { running: Some((stop, thread)) }
     }
@@ -69,6 +74,8 @@ impl Drop for Display {
 #[derive(Clone, Debug)]
 struct Snapshot {
     stage: Stage,
+    /// What is done in [`Stage::Pack`]: packing, verifying.
+    work: &'static str,
     stopped: bool,
     files: [u64; 2],
     bytes: [u64; 2],
@@ -76,10 +83,11 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    fn of(progress: &Progress) -> Self {
+    fn of(progress: &Progress, work: &'static str) -> Self {
         let pair = |done: &AtomicU64, all: &AtomicU64| [done.load(Relaxed), all.load(Relaxed)];
         Self {
             stage: progress.stage(),
+            work,
             stopped: progress.stopped(),
             files: pair(&progress.files, &progress.files_planned),
             bytes: pair(&progress.bytes, &progress.bytes_planned),
@@ -91,7 +99,7 @@ impl Snapshot {
         match (self.stopped, self.stage) {
             (true, Stage::Pack) => "stopping",
             (_, Stage::Plan) => "listing",
-            (_, Stage::Pack) => "packing",
+            (_, Stage::Pack) => self.work,
             (_, Stage::Publish) => "publishing",
         }
     }
@@ -227,6 +235,7 @@ mod tests {
     fn snapshot() -> Snapshot {
         Snapshot {
             stage: Stage::Pack,
+            work: "packing",
             stopped: false,
             files: [1_500, 3_000],
             bytes: [40_000_000, 80_000_000],

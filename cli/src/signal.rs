@@ -14,7 +14,7 @@ use crate::log::Log;
 /// so that the run can say what is sealed; any other one ends the process at once, which is safe:
 /// what is not published is not visible, and what is sealed is found again.
 pub(crate) fn watch(progress: Arc<Progress>, log: Log) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::of(&error))?;
+    let mut signals = signals()?;
     thread::spawn(move || {
         for _ in signals.forever() {
             if progress.stage() == Stage::Plan {
@@ -32,8 +32,23 @@ pub(crate) fn watch(progress: Arc<Progress>, log: Log) -> Result<()> {
     Ok(())
 }
 
-/// The same for commands that leave nothing unfinished behind: the first signal ends the process.
-pub(crate) fn end(log: Log, message: &str) -> ! {
+/// Ends the process at the first signal: for commands that leave nothing to be tidied up.
+pub(crate) fn end_at_once(log: Log, message: &str) -> Result<()> {
+    let mut signals = signals()?;
+    let message = message.to_owned();
+    thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            end(log, &message);
+        }
+    });
+    Ok(())
+}
+
+fn signals() -> Result<Signals> {
+    Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::of(&error))
+}
+
+fn end(log: Log, message: &str) -> ! {
     let exit = Exit::Interrupted;
     Failure { exit, ..Failure::new(message) }.report(log);
     std::process::exit(exit as i32)

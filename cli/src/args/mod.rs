@@ -1,15 +1,29 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
+mod cat;
+mod dataset;
+mod index;
+mod info;
+mod ls;
 mod output;
 mod pack;
 mod source;
+mod unpack;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use cat::CatArgs;
+pub(crate) use dataset::{DatasetArgs, WorkArgs};
+pub(crate) use index::IndexArgs;
+pub(crate) use info::InfoArgs;
+pub(crate) use ls::LsArgs;
 pub(crate) use output::{OutputArgs, ProgressArg};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use source::{HiddenArg, SourceArgs, SymlinksArg};
+pub(crate) use unpack::UnpackArgs;
+pub(crate) use verify::VerifyArgs;
 
 /// Packs many small files into a few large shards, proves what is in them, and reads them back
 #[derive(Debug, Parser)]
@@ -23,6 +37,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
+    Verify(Box<VerifyArgs>),
+    Ls(LsArgs),
+    Cat(CatArgs),
+    Info(InfoArgs),
+    Unpack(UnpackArgs),
+    Index(IndexArgs),
     /// Prints a completion script for a shell
     Completions {
         /// The shell

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum, ValueHint};
 use regex::Regex;
-use shardpack_formats::{Compression, NAMES};
+use shardpack_formats::{Compression, NAMES, Schema};
 use shardpack_pack::{ForeignIndex, Order, PackOptions, Split};
 use shardpack_store::Direct;
 
@@ -202,6 +202,16 @@ pub(crate) enum SchemaArg {
     Image,
     /// The only field's bytes, without protobuf
     Raw,
+}
+
+impl From<SchemaArg> for Schema {
+    fn from(schema: SchemaArg) -> Self {
+        match schema {
+            SchemaArg::Fields => Self::Fields,
+            SchemaArg::Image => Self::Image,
+            SchemaArg::Raw => Self::Raw,
+        }
+    }
 }
 
 /// Where labels come from.

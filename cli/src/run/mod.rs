@@ -1,11 +1,18 @@
 //! Commands: checked options, calls, messages.
 
+mod cat;
+mod dataset;
 mod destination;
 mod globs;
+mod index;
+mod info;
+mod ls;
 mod manual;
 mod pack;
 mod plan;
 mod source;
+mod unpack;
+mod verify;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -22,7 +29,14 @@ use crate::progress::{Display, Style};
 pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
-        Command::Completions { .. } | Command::Man { .. } => return Log::default(),
+        Command::Verify(args) => args.output,
+        Command::Info(args) => args.output,
+        Command::Unpack(args) => args.output,
+        Command::Index(args) => args.output,
+        Command::Ls(args) => return Log { json: args.json, quiet: false },
+        Command::Cat(_) | Command::Completions { .. } | Command::Man { .. } => {
+            return Log::default();
+        }
     };
     Log { json: output.json || output.progress == ProgressArg::Json, quiet: output.quiet }
 }
@@ -32,6 +46,12 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let mut output = Output::new();
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
+        Command::Verify(args) => verify::run(args, log, &mut output),
+        Command::Ls(args) => ls::run(args, &mut output),
+        Command::Cat(args) => cat::run(args, &mut output),
+        Command::Info(args) => info::run(args, log, &mut output),
+        Command::Unpack(args) => unpack::run(args, log, &mut output),
+        Command::Index(args) => index::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),
         Command::Man { command } => manual::page(command.as_deref(), &mut output),
     }?;
@@ -39,8 +59,8 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     Ok(exit)
 }
 
-/// Shows `progress` until the result is dropped.
-fn display(args: OutputArgs, progress: &Arc<Progress>, log: Log) -> Display {
+/// Shows `progress` until the result is dropped; `work` says what is done.
+fn display(args: OutputArgs, work: &'static str, progress: &Arc<Progress>, log: Log) -> Display {
     let style = match args.progress {
         _ if args.quiet => Style::None,
         ProgressArg::Bar => Style::Bar,
@@ -51,5 +71,5 @@ fn display(args: OutputArgs, progress: &Arc<Progress>, log: Log) -> Display {
         ProgressArg::Auto if std::io::stderr().is_terminal() => Style::Bar,
         ProgressArg::Auto => Style::Lines,
     };
-    Display::start(style, Arc::clone(progress), log)
+    Display::start(style, work, Arc::clone(progress), log)
 }

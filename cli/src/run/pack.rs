@@ -9,7 +9,7 @@ use shardpack_pack::{Grouping, Labels, PackOptions, PackReport, Policy, Progress
 use shardpack_store::{LocalOptions, LocalStore, Source};
 
 use super::{destination, plan, source};
-use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
@@ -25,7 +25,7 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
 
     let progress = Arc::new(Progress::default());
     signal::watch(Arc::clone(&progress), log)?;
-    let display = super::display(args.output, &progress, log);
+    let display = super::display(args.output, "packing", &progress, log);
     let source = source::open(&args.source, &args.files, options.io_depth)?;
     if args.run.dry_run {
         let report = dry_run(&*source, &options, &progress)?;
@@ -115,11 +115,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
 }
 
 fn format_options(args: &PackArgs) -> Result<FormatOptions> {
-    let schema = match args.format.schema {
-        SchemaArg::Fields => Schema::Fields,
-        SchemaArg::Image => Schema::Image,
-        SchemaArg::Raw => Schema::Raw,
-    };
+    let schema = args.format.schema.into();
     if schema != Schema::Fields && args.format.format != "tfrecord" {
         return Err(Failure::new(format!("--schema: {} has none", args.format.format))
             .hint("schemas are for --format tfrecord"));

@@ -1,0 +1,69 @@
+//! Opens what `DST` names for reading.
+
+use std::fs;
+use std::path::Path;
+
+use shardpack_formats::Compression;
+use shardpack_pack::{Dataset, ForeignOptions};
+use shardpack_store::{LocalOptions, LocalStore};
+
+use crate::args::DatasetArgs;
+use crate::exit::{Failure, Result};
+
+/// The store that holds a dataset, and where in it: everything, or one shard.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) store: LocalStore,
+    prefix: String,
+    options: ForeignOptions,
+}
+
+impl Place {
+    pub(super) fn of(args: &DatasetArgs) -> Result<Self> {
+        let path = args.path.as_path();
+        super::destination::refuse_uri(path)?;
+        let name = path.display();
+        let meta = fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
+                .hint("DST is a dataset's folder, a folder of shards, or one shard"),
+            _ => Failure::from(shardpack_store::Error::io(error, name.to_string())),
+        })?;
+        let (root, prefix) = if meta.is_dir() { (path, String::new()) } else { one_shard(path)? };
+        Ok(Self {
+            store: LocalStore::open(root, &LocalOptions::default()),
+            prefix,
+            options: options(args),
+        })
+    }
+
+    /// The dataset, or shards without a manifest.
+    pub(super) fn dataset(&self) -> Result<Dataset<'_>> {
+        Ok(Dataset::find(&self.store, &self.prefix, &self.options)?)
+    }
+
+    /// Shards without a manifest.
+    pub(super) fn foreign(&self) -> Result<Dataset<'_>> {
+        Ok(Dataset::foreign(&self.store, &self.prefix, &self.options)?)
+    }
+}
+
+/// A shard's folder and its name there.
+fn one_shard(path: &Path) -> Result<(&Path, String)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+        Failure::new(format!("{}: the name is no UTF-8", path.display())).hint("rename the file")
+    })?;
+    Ok((folder.unwrap_or(Path::new(".")), name.to_owned()))
+}
+
+fn options(args: &DatasetArgs) -> ForeignOptions {
+    let foreign = &args.foreign;
+    ForeignOptions {
+        format: foreign.format.clone(),
+        compression: foreign.compress.as_deref().and_then(Compression::from_name),
+        schema: foreign.schema.map(Into::into),
+        dmlc_parts: foreign.dmlc_parts,
+        concatenated: foreign.concatenated,
+        missing_end: foreign.missing_end,
+    }
+}

@@ -1,0 +1,106 @@
+//! `shardpack verify`.
+
+use std::sync::Arc;
+
+use shardpack_pack::{AgainstReport, Progress, Sightings, VerifyOptions, VerifyReport, verify};
+
+use super::dataset::Place;
+use super::source;
+use crate::args::VerifyArgs;
+use crate::exit::{Exit, Failure, Result};
+use crate::log::Log;
+use crate::output::Output;
+use crate::signal;
+use crate::size::{bytes, count, counted};
+
+pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Exit> {
+    if args.quick && args.against.is_some() {
+        return Err(Failure::new(
+            "--quick reads no shard, so it cannot compare --against a source",
+        )
+        .hint("leave one of them out"));
+    }
+    signal::end_at_once(log, "interrupted: nothing is known of the dataset yet")?;
+    let place = Place::of(&args.dataset)?;
+    let dataset = place.dataset()?;
+    let progress = Arc::new(Progress::default());
+    let display = super::display(args.output, "verifying", &progress, log);
+    let defaults = VerifyOptions::default();
+    let open = |path| source::open(path, &args.files, 32);
+    let against = args.against.as_deref().map(open).transpose()?;
+    let options = VerifyOptions {
+        against: against.as_deref(),
+        jobs: args.work.jobs.unwrap_or(defaults.jobs),
+        memory: args.work.memory.0,
+        quick: args.quick,
+    };
+    let report = verify(&dataset, &options, &progress)?;
+    drop(display);
+    match args.output.json {
+        true => output.json(&report)?,
+        false if args.output.quiet && report.is_whole() => {}
+        false => print(&report, output)?,
+    }
+    Ok(if report.is_whole() { Exit::Done } else { Exit::Damage })
+}
+
+/// Everything that is wrong, a line each; the last line is the verdict.
+fn print(report: &VerifyReport, output: &mut Output) -> Result<()> {
+    for damage in &report.damage {
+        output.line(&format!("damage: {damage}"))?;
+    }
+    if report.damage_not_listed > 0 {
+        output.line(&format!("damage: {} places more", count(report.damage_not_listed)))?;
+    }
+    for duplicate in &report.duplicates {
+        let place = |(shard, record): &(String, u64)| format!("{shard}, record {record}");
+        let places: Vec<_> = duplicate.places.iter().map(place).collect();
+        output.line(&format!("twice: key {:?} in {}", duplicate.key, places.join(" and ")))?;
+    }
+    for extra in &report.extra {
+        output
+            .line(&format!("extra: {extra} is not in the manifest, but a channel would read it"))?;
+    }
+    if let Some(against) = &report.against {
+        compared(against, output)?;
+    }
+    for caveat in &report.caveats {
+        output.line(&format!("note: {caveat}"))?;
+    }
+    output.line(&format!("digest {}", report.digest))?;
+    output.line(&verdict(report))
+}
+
+fn compared(against: &AgainstReport, output: &mut Output) -> Result<()> {
+    let mut differ = |found: &Sightings, what: &str| -> Result<()> {
+        for name in &found.first {
+            output.line(&format!("differs: {name} {what}"))?;
+        }
+        match found.count.saturating_sub(found.first.len() as u64) {
+            0 => Ok(()),
+            more => output.line(&format!("differs: and {} more {what}", count(more))),
+        }
+    };
+    differ(&against.missing, "is in no shard")?;
+    differ(&against.extra, "is not in the source")?;
+    differ(&against.different, "has other bytes in the source")?;
+    let equal = counted(against.equal, "file");
+    output.line(&format!("against {}: {equal} equal", against.source))
+}
+
+fn verdict(report: &VerifyReport) -> String {
+    let what = format!(
+        "{} ({}, {}) in {} of {} in all: {}",
+        counted(report.samples, "sample"),
+        counted(report.files, "file"),
+        bytes(report.file_bytes),
+        counted(report.shards, "shard"),
+        bytes(report.shard_bytes),
+        report.dataset
+    );
+    match (report.is_whole(), report.quick) {
+        (true, false) => format!("whole: {what}"),
+        (true, true) => format!("nothing missing (--quick: no shard was read): {what}"),
+        (false, _) => format!("NOT WHOLE; what is whole: {what}"),
+    }
+}
