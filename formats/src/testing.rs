@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 
 use crate::{
-    DecodeOptions, Error, Format, Label, Layout, Record, Result, Sample, SampleShape, encode,
+    DecodeOptions, Error, FieldShape, Format, Label, Layout, Record, Result, Sample, SampleShape,
+    Segment, encode,
 };
-use crate::{FieldShape, Segment};
 
 /// Bytes from hex digits; blanks are ignored.
 pub(crate) fn hex(digits: &str) -> Vec<u8> {

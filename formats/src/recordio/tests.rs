@@ -313,8 +313,17 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(words in prop::collection::vec(
-        prop_oneof![Just(MAGIC), 0u32..64, any::<u32>(), (0u32..8, 0u32..9).prop_map(|(f, l)| f << 29 | l)], 0..40)) {
+    fn arbitrary_bytes_never_panic(
+        words in prop::collection::vec(
+            prop_oneof![
+                Just(MAGIC),
+                0u32..64,
+                any::<u32>(),
+                (0u32..8, 0u32..9).prop_map(|(flag, len)| flag << 29 | len),
+            ],
+            0..40,
+        ),
+    ) {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         let _ = read_all(&RecordIo, &bytes);
     }

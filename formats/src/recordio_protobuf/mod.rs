@@ -70,7 +70,9 @@ impl Format for RecordIoProtobuf {
     fn check(&self, sample: &SampleShape<'_>) -> Result<()> {
         check_names(sample)?;
         label::check(sample.label)?;
-        let len = encode::message_len(sample);
+        // Each field is looked at first: their sum may overflow.
+        let longest = sample.fields.iter().map(|field| field.len).max().unwrap_or(0);
+        let len = if longest > MAX_PAYLOAD { longest } else { encode::message_len(sample) };
         if len > MAX_PAYLOAD {
             let kind = ErrorKind::TooLarge { what: "record", len, limit: MAX_PAYLOAD };
             return Err(Error::new(kind));

@@ -27,6 +27,8 @@ const FOOTER: u64 = 4;
 
 /// Most bytes of an `Example`: no protobuf implementation parses a message of 2 GiB.
 const MAX_EXAMPLE: u64 = (1 << 31) - 1;
+/// Most bytes of a raw payload: offsets in files are signed.
+const MAX_RAW: u64 = i64::MAX as u64 - HEADER - FOOTER;
 
 /// TFRecord with one of three payloads.
 ///
@@ -82,15 +84,11 @@ impl Format for TfRecord {
 
     fn check(&self, sample: &SampleShape<'_>) -> Result<()> {
         if self.schema == Schema::Raw {
-            return check_raw(sample);
+            check_raw(sample)?;
+            return check_len(sample, MAX_RAW, |sample| self.payload_len(sample));
         }
         feature::check(self.schema, sample)?;
-        let len = self.payload_len(sample);
-        if len > MAX_EXAMPLE {
-            let kind = ErrorKind::TooLarge { what: "Example", len, limit: MAX_EXAMPLE };
-            return Err(Error::new(kind));
-        }
-        Ok(())
+        check_len(sample, MAX_EXAMPLE, |sample| self.payload_len(sample))
     }
 
     fn encoded_len(&self, sample: &SampleShape<'_>) -> u64 {
@@ -120,6 +118,20 @@ impl Format for TfRecord {
     ) -> Box<dyn Decoder + 'r> {
         Box::new(decode::TfRecordDecoder::new(input, self.schema, options.max_record))
     }
+}
+
+/// Refuses a payload over `limit`. Each field is looked at first: their sum may overflow.
+fn check_len(
+    sample: &SampleShape<'_>,
+    limit: u64,
+    payload_len: impl FnOnce(&SampleShape<'_>) -> u64,
+) -> Result<()> {
+    let longest = sample.fields.iter().map(|field| field.len).max().unwrap_or(0);
+    let len = if longest > limit { longest } else { payload_len(sample) };
+    if len > limit {
+        return Err(Error::new(ErrorKind::TooLarge { what: "payload", len, limit }));
+    }
+    Ok(())
 }
 
 fn check_raw(sample: &SampleShape<'_>) -> Result<()> {

@@ -219,6 +219,10 @@ fn refused_samples() {
         (FIELDS, &[("b", 1), ("a", 1)], label(&[], None), name),
         (FIELDS, &[("a", 1)], label(&[f64::NAN], None), bad_label),
         (FIELDS, &[("a", 1 << 31)], label(&[], None), too_large),
+        (FIELDS, &[("a", MAX_EXAMPLE)], label(&[], None), too_large),
+        (FIELDS, &[("a", 1 << 30), ("b", 1 << 30)], label(&[], None), too_large),
+        (FIELDS, &[("a", u64::MAX), ("b", u64::MAX)], label(&[], None), too_large),
+        (RAW, &[("a", u64::MAX)], label(&[], None), too_large),
         (IMAGE, &[("txt", 1)], label(&[], None), unsupported),
         (IMAGE, &[("jpg", 1), ("png", 1)], label(&[], None), unsupported),
         (IMAGE, &[("image/x", 1), ("jpg", 1)], label(&[], None), name),
@@ -283,7 +287,11 @@ fn positions_point_at_records() {
 prop_compose! {
     fn sample()(
         key in "[a-z/é.]{1,12}",
-        fields in prop::collection::btree_map("[a-zA-Zé.]{1,9}", prop::collection::vec(any::<u8>(), 0..300), 0..5),
+        fields in prop::collection::btree_map(
+            "[a-zA-Zé.]{1,9}",
+            prop::collection::vec(any::<u8>(), 0..300),
+            0..5,
+        ),
         values in prop::collection::vec(
             prop_oneof![any::<i32>().prop_map(f64::from), any::<i64>().prop_map(|v| v as f64),
                 any::<f64>().prop_filter("a number", |v| !v.is_nan()), Just(-0.0)], 0..4),
@@ -352,10 +360,15 @@ proptest! {
     }
 
     #[test]
-    fn lengths_hold_without_bodies(len in 0u64..MAX_EXAMPLE, other in any::<u32>(), schema in 0usize..3) {
+    fn lengths_hold_without_bodies(
+        len in 0u64..MAX_EXAMPLE,
+        other in any::<u32>(),
+        schema in 0usize..3,
+    ) {
         let schema = [Schema::Fields, Schema::Image, Schema::Raw][schema];
         let label = if schema == Schema::Raw { Label::default() } else { label(&[300.0], None) };
-        let fields = [FieldShape { name: "jpg", len }, FieldShape { name: "txt", len: other.into() }];
+        let txt = FieldShape { name: "txt", len: other.into() };
+        let fields = [FieldShape { name: "jpg", len }, txt];
         let fields = if schema == Schema::Raw { &fields[..1] } else { &fields[..] };
         let shape = SampleShape { key: "k", id: 0, fields, label: &label, splits: &[] };
         let mut layout = Layout::default();
@@ -365,7 +378,11 @@ proptest! {
 
     /// Whatever both parsers accept, both understand alike; ours may refuse more, never less.
     #[test]
-    fn damaged_payloads_parse_as_in_prost(sample in sample(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn damaged_payloads_parse_as_in_prost(
+        sample in sample(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
         let mut payload = oracle(&sample);
         let at = at.index(payload.len());
         payload[at] = byte;
@@ -373,8 +390,10 @@ proptest! {
         if let Ok(read) = read_all(&FIELDS, &shard) {
             let features = Example::decode(&payload[..]).unwrap().features.unwrap_or_default();
             for (name, body) in fields(&read[0]) {
-                let Some(Feature { kind: Some(Kind::BytesList(list)) }) = features.feature.get(name) else { continue };
-                prop_assert_eq!(list.value.first().map(|v| &v[..]).unwrap_or_default(), body);
+                let kind = features.feature.get(name).and_then(|feature| feature.kind.as_ref());
+                if let Some(Kind::BytesList(list)) = kind {
+                    prop_assert_eq!(list.value.first().map(|v| &v[..]).unwrap_or_default(), body);
+                }
             }
         }
     }
