@@ -77,11 +77,11 @@ impl ZipTree {
         }
         let mut member = zip.by_index(number).map_err(|e| fail(&self.archive, e))?;
         io::copy(&mut (&mut member).take(range.start), &mut io::sink())
-            .map_err(|e| self.archive.error(e))?;
+            .map_err(|e| self.fault(file, e))?;
         self.pour(file, (range.start, range.end), &mut member, sink)?;
         if range.end == file.len {
             // The end is where the CRC is compared and surplus bytes show.
-            let surplus = member.read(&mut [0]).map_err(|e| self.archive.error(e))?;
+            let surplus = member.read(&mut [0]).map_err(|e| self.fault(file, e))?;
             if surplus > 0 {
                 return Err(self.archive.member(&file.path(), "is longer than it says"));
             }
@@ -97,11 +97,20 @@ impl ZipTree {
         sink: &mut dyn Sink,
     ) -> Result<()> {
         let read = |buf: &mut [u8], _| member.read(buf);
-        let at = pour((start, end), sink, read, |e| self.archive.error(e))?;
+        let at = pour((start, end), sink, read, |e| self.fault(file, e))?;
         if at < end {
             return Err(self.archive.member(&file.path(), "is shorter than it says"));
         }
         Ok(())
+    }
+
+    /// The system's errors as they are; the parser's name the member.
+    fn fault(&self, file: File<'_>, e: io::Error) -> Error {
+        if e.raw_os_error().is_some() {
+            self.archive.error(e)
+        } else {
+            self.archive.member(&file.path(), format!("is damaged: {e}"))
+        }
     }
 }
 
