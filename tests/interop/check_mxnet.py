@@ -35,7 +35,7 @@ def compare(tree, *options, fields=None):
 
 def rewrite(shard):
     """The same records through mxnet's own reader and writer."""
-    copy = scratch(f"rewrite-{shard.parent.parent.parent.name}-{shard.name}") / "copy.rec"
+    copy = scratch("rewrite") / "copy.rec"
     reader, writer = recordio.MXRecordIO(str(shard), "r"), recordio.MXRecordIO(str(copy), "w")
     while (record := reader.read()) is not None:
         header, payload = recordio.unpack(record)

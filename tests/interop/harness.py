@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 TREE = ROOT / "testdata" / "tree"
 MAGIC = struct.pack("<I", 0xCED7230A)  # RecordIO's mark between records
+SCRATCH = tempfile.TemporaryDirectory(prefix="shardpack-interop-")
 CHECKS = []
 
 
@@ -74,11 +75,8 @@ def binary():
 
 
 def scratch(name):
-    """An empty folder that lives as long as the process."""
-    global _scratch
-    if "_scratch" not in globals():
-        _scratch = tempfile.TemporaryDirectory(prefix="shardpack-interop-")
-    folder = Path(_scratch.name) / name
+    """A new folder of this name that lives as long as the process."""
+    folder = Path(tempfile.mkdtemp(dir=SCRATCH.name)) / name
     folder.mkdir()
     return folder
 
@@ -86,11 +84,8 @@ def scratch(name):
 class Dataset:
     """A packed dataset: `Dataset(source, "tfrecord", "--compress", "gzip")`."""
 
-    count = 0
-
     def __init__(self, source, format, *options):
-        Dataset.count += 1
-        self.root = scratch(f"{format}-{Dataset.count}") / "dataset"
+        self.root = scratch(format) / "dataset"
         command = [binary(), "pack", str(source), str(self.root), "--format", format, *options]
         run = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if run.returncode != 0:
