@@ -64,6 +64,13 @@ pub enum Error {
         /// Shards of the plan.
         shards: usize,
     },
+    /// Ctrl-C while shards were read; nothing was changed.
+    Stopped {
+        /// Shards that were read to their end.
+        done: usize,
+        /// Shards in all.
+        shards: usize,
+    },
     /// A file or object failed.
     Store(shardpack_store::Error),
     /// A format refused something.
@@ -102,6 +109,9 @@ impl fmt::Display for Error {
                 f,
                 "interrupted: {sealed} of {shards} shards are sealed; run the same command again to finish"
             ),
+            Error::Stopped { done, shards } => {
+                write!(f, "interrupted after {done} of {shards} shards")
+            }
             Error::Store(_) => write!(f, "reading or writing failed"),
             Error::Format(_) => write!(f, "the format refused a sample"),
             Error::Manifest(_) => write!(f, "the dataset's manifest or index is not usable"),

@@ -1,7 +1,8 @@
 //! From files to a dataset and back.
 //!
 //! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
-//! [`pack`] is the whole path; `execute.rs` is the only place that starts threads. This crate
+//! [`pack`] is the whole path; `execute.rs` is the only place of it that starts threads. `dataset`
+//! is the way back: listing, proving, unpacking. This crate
 //! decides which sample goes where; how records look is a format's business, where bytes live a
 //! store's.
 

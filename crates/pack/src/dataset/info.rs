@@ -1,10 +1,14 @@
 //! A dataset in figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
+use shardpack_formats::{Label, Schema};
+use shardpack_manifest::{Digest, SampleHasher};
 
 use super::Dataset;
+use super::ls::{EntryField, View, samples};
+use super::scan::Next;
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -123,6 +127,203 @@ pub struct SizeBucket {
 
 /// Counts what is in a dataset: from manifest and indexes where there are, else by decoding.
 /// `memory` is for buffers, in bytes.
-pub fn info(_dataset: &Dataset<'_>, _memory: u64, _progress: &Progress) -> Result<InfoReport> {
-    Err(Error::Usage("info is being built".into()))
+///
+/// Where labels are fields (`cls.txt`, `cls`), equal bytes count as one class; with an index only
+/// one body of each class is read.
+pub fn info(dataset: &Dataset<'_>, memory: u64, progress: &Progress) -> Result<InfoReport> {
+    let mut report = head(dataset);
+    let (mut fields, mut sizes, mut digest) = (BTreeMap::new(), [0; BUCKETS], Digest::default());
+    let (mut classes, mut hasher) = (Classes::default(), SampleHasher::default());
+    for number in 0..dataset.shards().len() {
+        samples(dataset, number, memory, progress, &mut |view| {
+            let entry = &view.entry;
+            if progress.stopped() {
+                return Err(Error::Stopped { done: number, shards: dataset.shards().len() });
+            }
+            report.samples += 1;
+            report.files += entry.fields.len() as u64;
+            let bytes = entry.fields.iter().map(|f| f.bytes).sum::<u64>();
+            report.file_bytes += bytes;
+            sizes[bucket(bytes)] += 1;
+            for field in entry.fields {
+                if !fields.contains_key(field.name) {
+                    fields.insert(field.name.to_owned(), (0, 0));
+                }
+                if let Some((files, sum)) = fields.get_mut(field.name) {
+                    *files += 1;
+                    *sum += field.bytes;
+                }
+            }
+            classes.add(view);
+            if dataset.manifest().is_none() {
+                let all: Vec<_> = entry.fields.iter().map(EntryField::to_index).collect();
+                digest += hasher.digest(entry.key, &view.label, &all);
+            }
+            Ok(Next::Record)
+        })?;
+    }
+    report.digest = dataset.manifest().map_or(digest, |m| m.digest).to_string();
+    let row = |(name, (files, bytes))| FieldInfo { name, files, bytes };
+    report.fields = fields.into_iter().map(row).collect();
+    report.sizes = buckets(&sizes);
+    classes.count(dataset, &mut report)?;
+    Ok(report)
+}
+
+/// What manifest and shards say without looking at a sample.
+fn head(dataset: &Dataset<'_>) -> InfoReport {
+    let manifest = dataset.manifest();
+    let schema = match dataset.format_options.schema {
+        Schema::Fields => "fields",
+        Schema::Image => "image",
+        Schema::Raw => "raw",
+    };
+    let split = |split: &shardpack_manifest::Split| SplitInfo {
+        name: split.name.clone(),
+        shards: split.shards,
+        samples: split.totals.samples,
+        shard_bytes: split.totals.shard_bytes,
+    };
+    InfoReport {
+        dataset: dataset.describe(),
+        has_manifest: manifest.is_some(),
+        tool: manifest.map(|m| format!("{} {}", m.tool.name, m.tool.version)),
+        format: dataset.format().into(),
+        schema: (dataset.format() == "tfrecord").then(|| schema.to_owned()),
+        compression: compression(dataset),
+        order: manifest.map(|m| m.order.to_string()),
+        deleted: manifest.map_or(0, |m| m.tombstones.len() as u64),
+        shards: shard_sizes(dataset),
+        splits: manifest.iter().flat_map(|m| &m.splits).map(split).collect(),
+        options: manifest.map(|m| m.options.clone()).unwrap_or_default(),
+        ..InfoReport::default()
+    }
+}
+
+fn shard_sizes(dataset: &Dataset<'_>) -> ShardSizes {
+    let sizes = || dataset.shards().iter().map(|s| s.bytes);
+    let (count, bytes) = (dataset.shards().len() as u64, sizes().sum::<u64>());
+    let stream = dataset.manifest().map(|m| m.shards.iter().map(|s| s.stream_bytes).sum());
+    ShardSizes {
+        count,
+        bytes,
+        stream_bytes: stream.unwrap_or(bytes),
+        min: sizes().min().unwrap_or(0),
+        mean: bytes.checked_div(count).unwrap_or(0),
+        max: sizes().max().unwrap_or(0),
+    }
+}
+
+/// Name of the compression of all shards.
+pub(super) fn compression(dataset: &Dataset<'_>) -> String {
+    let mut kinds = dataset.shards().iter().map(|s| s.compression.name());
+    let first = kinds.next().unwrap_or("none");
+    if kinds.all(|kind| kind == first) { first.into() } else { "mixed".into() }
+}
+
+/// 0, then one for each power of two.
+const BUCKETS: usize = 65;
+
+fn bucket(bytes: u64) -> usize {
+    (u64::BITS - bytes.leading_zeros()) as usize
+}
+
+fn buckets(counts: &[u64; BUCKETS]) -> Vec<SizeBucket> {
+    let first = counts.iter().position(|c| *c > 0).unwrap_or(BUCKETS);
+    let last = counts.iter().rposition(|c| *c > 0).unwrap_or(0);
+    let power = |i: usize| 1u64.checked_shl(i as u32).unwrap_or(u64::MAX);
+    (first..=last)
+        .map(|i| SizeBucket {
+            from: if i == 0 { 0 } else { power(i - 1) },
+            to: power(i),
+            samples: counts[i],
+        })
+        .collect()
+}
+
+/// Samples by label: told by the index, or by the length and checksum of a label's field.
+#[derive(Default)]
+struct Classes {
+    named: HashMap<String, u64>,
+    /// Length and crc32c of the field; count, and a sample that has it.
+    bodies: HashMap<(u64, u32), (u64, String)>,
+    none: u64,
+}
+
+/// Fields that hold a class, the one that people read first.
+const CLASS_FIELDS: [&str; 2] = ["cls.txt", "cls"];
+/// Classes that a report lists.
+const MOST_CLASSES: usize = 1000;
+/// A longer field is no class.
+const LONGEST_CLASS: u64 = 4096;
+
+impl Classes {
+    fn add(&mut self, view: &View<'_>) {
+        if !view.label.is_empty() {
+            *self.named.entry(text(&view.label)).or_default() += 1;
+            return;
+        }
+        let fields = view.entry.fields;
+        let class = CLASS_FIELDS.iter().find_map(|name| fields.iter().find(|f| f.name == *name));
+        match class.filter(|field| field.bytes <= LONGEST_CLASS) {
+            None => self.none += 1,
+            Some(field) => {
+                let class = self.bodies.entry((field.bytes, field.crc32c)).or_insert_with(|| {
+                    // Without an index the body is here; with one it is read later.
+                    let body = view.sample.and_then(|sample| sample.field(field.name));
+                    let place = || format!("{}.{}", view.entry.key, field.name);
+                    (0, body.map_or_else(place, |b| String::from_utf8_lossy(b).into_owned()))
+                });
+                class.0 += 1;
+            }
+        }
+    }
+
+    fn count(self, dataset: &Dataset<'_>, report: &mut InfoReport) -> Result<()> {
+        report.unlabelled = self.none;
+        report.distinct_classes = (self.named.len() + self.bodies.len()) as u64;
+        let bodies = self.bodies.into_values().map(|(count, place)| (place, count, true));
+        let named = self.named.into_iter().map(|(name, count)| (name, count, false));
+        let mut all: Vec<_> = named.chain(bodies).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        all.truncate(MOST_CLASSES);
+        for (class, samples, is_place) in all {
+            let class = match is_place && dataset.manifest().is_some() {
+                true => self::body(dataset, &class)?,
+                false => class,
+            };
+            report.classes.push(ClassCount { class, samples });
+        }
+        Ok(())
+    }
+}
+
+/// A small body as text.
+fn body(dataset: &Dataset<'_>, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    super::cat(dataset, name, &mut bytes, &super::CatOptions::default())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The class's name, else its numbers.
+fn text(label: &Label) -> String {
+    let numbers = || label.values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+    label.text.clone().unwrap_or_else(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_powers_of_two() {
+        for (bytes, want) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (u64::MAX, 64)] {
+            assert_eq!(bucket(bytes), want, "{bytes}");
+        }
+        let mut counts = [0; BUCKETS];
+        (counts[2], counts[4]) = (5, 1);
+        let rows: Vec<_> = buckets(&counts).iter().map(|b| (b.from, b.to, b.samples)).collect();
+        assert_eq!(rows, [(2, 4, 5), (4, 8, 0), (8, 16, 1)]);
+        assert!(buckets(&[0; BUCKETS]).is_empty());
+    }
 }

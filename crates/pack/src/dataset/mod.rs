@@ -19,6 +19,7 @@ mod record;
 mod report;
 mod runs;
 mod scan;
+mod sidecar;
 mod strict;
 mod unpack;
 mod verify;

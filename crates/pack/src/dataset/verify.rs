@@ -1,10 +1,19 @@
 //! Proving a dataset.
 
-use shardpack_store::Source;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Dataset, VerifyReport};
-use crate::progress::Progress;
-use crate::{Error, Result};
+use shardpack_formats::Position;
+use shardpack_manifest::{Digest, FieldTotals, Index, Shard};
+use shardpack_store::{Object, Source};
+
+use super::check::{self, Outcome};
+use super::keys::{self, KeyPlace, of_record};
+use super::parallel::each;
+use super::runs::Budget;
+use super::scan::{Next, ScanBudget, scan};
+use super::{Damage, Dataset, VerifyReport, against, sidecar, strict};
+use crate::progress::{Progress, Stage};
+use crate::{Error, Result, sources, staging};
 
 /// How a dataset is verified.
 #[derive(Clone, Copy)]
@@ -21,12 +30,285 @@ pub struct VerifyOptions<'a> {
 
 /// Checks everything that can be checked, and reports everything that is wrong: damage is a row of
 /// the report, an error is what kept the check from running.
+///
+/// With a manifest: files, lengths, checksums of files and indexes, and every record by the index,
+/// so that k damaged records are k rows. Without one: what the format itself can tell.
+///
+/// Fails with [`Error::Usage`] for `quick` or `against` where their base is missing, with
+/// [`Error::Stopped`] after [`Progress::stop`], and with the store's errors.
 pub fn verify(
-    _dataset: &Dataset<'_>,
-    _options: &VerifyOptions<'_>,
-    _progress: &Progress,
+    dataset: &Dataset<'_>,
+    options: &VerifyOptions<'_>,
+    progress: &Progress,
 ) -> Result<VerifyReport> {
-    Err(Error::Usage("verify is being built".into()))
+    if options.quick && dataset.manifest().is_none() {
+        return Err(Error::Usage("a quick check needs a manifest; `index` makes one".into()));
+    }
+    progress.enter(Stage::Pack);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    progress.shards_planned.store(dataset.shards().len() as u64, relaxed);
+    let outcomes = match dataset.manifest() {
+        Some(manifest) => each(manifest.shards.len(), options.jobs, progress, |i| {
+            with_manifest(dataset, i, &manifest.shards[i], options, progress)
+        })?,
+        None => each(dataset.shards().len(), options.jobs, progress, |i| {
+            let object = dataset.store.open(&dataset.shards()[i].path)?;
+            let budget = ScanBudget::new(options.memory, options.jobs);
+            let (outcome, _) = strict::shard(dataset, i, &*object, budget, progress)?;
+            Ok(Checked { outcome, fields: None })
+        })?,
+    };
+    let mut report = gather(dataset, options, outcomes)?;
+    if dataset.manifest().is_some() {
+        report.extra = extra(dataset)?;
+    }
+    if let Some(source) = options.against {
+        report.against = Some(against::compare(dataset, source, options, progress)?);
+    }
+    Ok(report)
+}
+
+/// What came of a shard, and the sums over its index.
+struct Checked {
+    outcome: Outcome,
+    fields: Option<BTreeMap<String, FieldTotals>>,
+}
+
+fn with_manifest(
+    dataset: &Dataset<'_>,
+    number: usize,
+    row: &Shard,
+    options: &VerifyOptions<'_>,
+    progress: &Progress,
+) -> Result<Checked> {
+    let object = match dataset.store.open(&row.path) {
+        Ok(object) => Some(object),
+        Err(error) if error.is_not_found() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let index = sidecar::examine(dataset, row)?;
+    let fields = index.as_ref().ok().map(|index| index.summary().fields);
+    let mut outcome = match (&object, &index) {
+        (None, _) => {
+            let mut outcome = Outcome::new(&dataset.shards()[number]);
+            outcome.report.read_to_end = false;
+            let reason = format!("missing; {} samples are lost", row.samples);
+            outcome.damaged(None, None, reason);
+            outcome
+        }
+        (Some(object), _) if options.quick => quick(dataset, number, row, &**object),
+        (Some(object), Ok(index)) => {
+            let budget = Budget::new(options.memory, options.jobs);
+            check::shard(dataset, number, row, index, &**object, budget, progress)?
+        }
+        (Some(object), Err(_)) => {
+            without_index(dataset, number, row, &**object, options, progress)?
+        }
+    };
+    match &index {
+        Ok(_) => damaged_sources(dataset, number, row, &index, &mut outcome)?,
+        Err(reason) => {
+            outcome.report.damaged += 1;
+            outcome.damage.push(beside(&row.index.path, reason.clone()));
+        }
+    }
+    Ok(Checked { outcome, fields })
+}
+
+/// A shard whose index is gone can still be proved as a whole.
+fn without_index(
+    dataset: &Dataset<'_>,
+    number: usize,
+    row: &Shard,
+    object: &dyn Object,
+    options: &VerifyOptions<'_>,
+    progress: &Progress,
+) -> Result<Outcome> {
+    let budget = ScanBudget::new(options.memory, options.jobs);
+    let (mut outcome, crc64) = strict::shard(dataset, number, object, budget, progress)?;
+    let wrong = crc64.is_some_and(|crc64| (object.len(), crc64) != (row.bytes, row.crc64nvme));
+    if outcome.damage.is_empty() && wrong {
+        let reason = "CRC-64/NVME or length are not those of the manifest; without its index nobody can say where";
+        outcome.damaged(None, None, reason);
+    }
+    Ok(outcome)
+}
+
+fn quick(dataset: &Dataset<'_>, number: usize, row: &Shard, object: &dyn Object) -> Outcome {
+    let mut outcome = Outcome::new(&dataset.shards()[number]);
+    outcome.report.bytes = object.len();
+    outcome.report.samples = row.samples;
+    outcome.report.files = row.files;
+    outcome.report.file_bytes = row.body_bytes;
+    outcome.report.digest = row.digest.to_string();
+    outcome.digest = row.digest;
+    if object.len() != row.bytes {
+        let reason =
+            format!("the file has {} bytes, the manifest says {}", object.len(), row.bytes);
+        outcome.damaged(None, Some(object.len().min(row.bytes)), reason);
+    }
+    outcome
+}
+
+/// Checks the names that the shard's files had.
+fn damaged_sources(
+    dataset: &Dataset<'_>,
+    number: usize,
+    row: &Shard,
+    index: &std::result::Result<Index<'static>, String>,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Ok(index) = index else { return Ok(()) };
+    let path = sources::sources_path(&row.path);
+    let reason = match sidecar::names(dataset, number) {
+        Ok(names) => names.keys().find_map(|(record, field)| {
+            let record = index.get(usize::try_from(*record).ok()?);
+            let known = record.is_some_and(|r| r.fields.clone().any(|f| f.name == field));
+            (!known).then(|| format!("names a field {field:?} that the index does not have"))
+        }),
+        Err(Error::Shard { reason, .. }) => Some(reason),
+        Err(error) => return Err(error),
+    };
+    if let Some(reason) = reason {
+        outcome.report.damaged += 1;
+        outcome.damage.push(beside(&path, reason));
+    }
+    Ok(())
+}
+
+/// Damage to a file beside the shards.
+fn beside(path: &str, reason: String) -> Damage {
+    Damage { shard: path.to_owned(), record: None, key: None, offset: None, reason }
+}
+
+fn gather(
+    dataset: &Dataset<'_>,
+    options: &VerifyOptions<'_>,
+    checked: Vec<Checked>,
+) -> Result<VerifyReport> {
+    let mut report = VerifyReport {
+        dataset: dataset.describe(),
+        format: dataset.format().into(),
+        compression: super::info::compression(dataset),
+        has_manifest: dataset.manifest().is_some(),
+        quick: options.quick,
+        shards: checked.len() as u64,
+        ..VerifyReport::default()
+    };
+    let (mut digest, mut places, mut fields) =
+        (Digest::default(), Vec::new(), Some(BTreeMap::new()));
+    let (mut undecoded, mut skipped) = (0, Vec::new());
+    for Checked { outcome, fields: of_shard } in checked {
+        report.samples += outcome.report.samples;
+        report.files += outcome.report.files;
+        report.file_bytes += outcome.report.file_bytes;
+        report.shard_bytes += outcome.report.bytes;
+        report.damage.extend(outcome.damage);
+        report.damage_not_listed += outcome.not_listed;
+        report.shard_reports.push(outcome.report);
+        digest += outcome.digest;
+        places.extend(outcome.keys);
+        undecoded += outcome.undecoded;
+        skipped.push(outcome.skipped);
+        fields = fields.zip(of_shard).map(|(sum, shard)| add(sum, shard));
+    }
+    report.digest = digest.to_string();
+    report.duplicates = keys::duplicates(dataset, places, |place| key_at(dataset, place, options))?;
+    sums(dataset, fields, &mut report);
+    report.caveats = caveats(dataset, options, undecoded, &skipped);
+    Ok(report)
+}
+
+fn add(
+    mut sum: BTreeMap<String, FieldTotals>,
+    shard: BTreeMap<String, FieldTotals>,
+) -> BTreeMap<String, FieldTotals> {
+    for (name, totals) in shard {
+        let field = sum.entry(name).or_default();
+        field.files += totals.files;
+        field.bytes = field.bytes.saturating_add(totals.bytes);
+    }
+    sum
+}
+
+/// What only shows when all shards are seen.
+fn sums(
+    dataset: &Dataset<'_>,
+    fields: Option<BTreeMap<String, FieldTotals>>,
+    report: &mut VerifyReport,
+) {
+    let Some(manifest) = dataset.manifest() else { return };
+    if fields.is_some_and(|fields| fields != manifest.fields) {
+        let reason = "the sums by field are not those of the indexes".into();
+        report.damage.push(beside(staging::MANIFEST, reason));
+    }
+    if report.is_whole() && report.digest != manifest.digest.to_string() {
+        let reason = format!("the samples have digest {}, not {}", report.digest, manifest.digest);
+        report.damage.push(beside(staging::MANIFEST, reason));
+    }
+}
+
+/// The key at a place, for messages.
+fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -> Result<String> {
+    let number = place.shard as usize;
+    if let Some(manifest) = dataset.manifest()
+        && let Ok(index) = sidecar::examine(dataset, &manifest.shards[number])?
+    {
+        return Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default());
+    }
+    let object = dataset.store.open(&dataset.shards()[number].path)?;
+    let mut key = String::new();
+    let budget = ScanBudget::new(options.memory, 1);
+    let start = Position::default();
+    scan(dataset, number, &*object, start, budget, &Progress::default(), &mut |scanned| {
+        if scanned.number != u64::from(place.record) {
+            return Ok(Next::Record);
+        }
+        key = of_record(dataset, number, &scanned);
+        Ok(Next::Stop)
+    })?;
+    Ok(key)
+}
+
+/// Objects under `shards/` that are no shards of this dataset.
+fn extra(dataset: &Dataset<'_>) -> Result<Vec<String>> {
+    let known: HashSet<&str> = dataset.shards().iter().map(|s| s.path.as_str()).collect();
+    let objects = dataset.store.list("shards")?;
+    Ok(objects.into_iter().map(|o| o.key).filter(|key| !known.contains(key.as_str())).collect())
+}
+
+/// What stays open even when nothing was found.
+fn caveats(
+    dataset: &Dataset<'_>,
+    options: &VerifyOptions<'_>,
+    undecoded: u64,
+    skipped: &[shardpack_formats::Skipped],
+) -> Vec<String> {
+    let mut caveats = Vec::new();
+    if options.quick {
+        caveats.push(
+            "no shard was read: only files, lengths, manifest and indexes were checked".into(),
+        );
+    }
+    if undecoded > 0 {
+        caveats.push(format!(
+            "{undecoded} records are larger than a quarter of --memory a job: their checksums were compared, but they were not decoded"
+        ));
+    }
+    if dataset.manifest().is_none() {
+        caveats.push(
+            "without a manifest nobody knows which shards and samples there should be".into(),
+        );
+        caveats.push(match dataset.format() {
+            "webdataset" => "a tar has no checksum of its files: changed bodies cannot be seen".into(),
+            "tfrecord" => "a shard that was cut between two records cannot be seen".into(),
+            _ => "RecordIO has no checksums: changed bytes and a cut between two records cannot be seen".to_owned(),
+        });
+    }
+    caveats.extend(
+        super::adopt::skipped_rows(skipped).into_iter().map(|(why, n)| format!("{n} {why}")),
+    );
+    caveats
 }
 
 impl Default for VerifyOptions<'_> {

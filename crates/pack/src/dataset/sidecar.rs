@@ -1,0 +1,100 @@
+//! What lies beside a shard: its index, and the names that its files had.
+
+use std::collections::HashMap;
+
+use shardpack_formats::crc32c;
+use shardpack_manifest::{Index, Shard};
+
+use super::Dataset;
+use crate::{Error, Result, sources, staging};
+
+/// Names of files that key and field do not tell, by record and field; none for a label.
+pub(super) type Names = HashMap<(u64, String), Option<String>>;
+
+/// The index of a shard, or why it is none: damage is for the caller to report.
+pub(super) fn examine(
+    dataset: &Dataset<'_>,
+    row: &Shard,
+) -> Result<std::result::Result<Index<'static>, String>> {
+    let bytes = match staging::read(dataset.store, &row.index.path) {
+        Ok(bytes) => bytes,
+        Err(Error::Store(error)) if error.is_not_found() => {
+            return Ok(Err("the index is missing".into()));
+        }
+        Err(error) => return Err(error),
+    };
+    let (len, crc) = (bytes.len() as u64, crc32c(&bytes));
+    if (len, crc) != (row.index.bytes, row.index.crc32c) {
+        return Ok(Err(format!(
+            "the index has {len} bytes with crc32c {crc:08x}, the manifest says {} with {:08x}",
+            row.index.bytes, row.index.crc32c
+        )));
+    }
+    let index = match Index::parse(bytes) {
+        Ok(index) => index,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(match disagrees(dataset, row, &index) {
+        Some(reason) => Err(reason),
+        None => Ok(index),
+    })
+}
+
+/// The index of shard `number`; none without a manifest. A damaged one is an error.
+pub(super) fn index(dataset: &Dataset<'_>, number: usize) -> Result<Option<Index<'static>>> {
+    let Some(row) = dataset.manifest().and_then(|m| m.shards.get(number)) else { return Ok(None) };
+    let damaged = |reason| Error::Shard { shard: row.index.path.clone(), reason };
+    examine(dataset, row)?.map(Some).map_err(damaged)
+}
+
+/// How manifest and index contradict each other.
+fn disagrees(dataset: &Dataset<'_>, row: &Shard, index: &Index<'_>) -> Option<String> {
+    let (file, sums) = (index.shard(), index.summary());
+    let compression = dataset.manifest().map(|m| m.compression).unwrap_or_default();
+    let numbers = [
+        ("bytes", file.bytes, row.bytes),
+        ("bytes before compression", file.stream_bytes, row.stream_bytes),
+        ("CRC-64/NVME", file.crc64nvme, row.crc64nvme),
+        ("samples", sums.samples, row.samples),
+        ("files", sums.files, row.files),
+        ("bytes of files", sums.body_bytes, row.body_bytes),
+    ];
+    if let Some((what, index, manifest)) = numbers.into_iter().find(|(_, a, b)| a != b) {
+        return Some(format!("{what}: the index says {index}, the manifest {manifest}"));
+    }
+    if index.digest() != row.digest {
+        return Some(format!(
+            "digest: the index says {}, the manifest {}",
+            index.digest(),
+            row.digest
+        ));
+    }
+    let same = file.format == dataset.format() && file.compression == compression;
+    (!same).then(|| format!("the index is of a {} shard", file.format))
+}
+
+/// The names of shard `number`'s files; empty where key and field tell them all.
+pub(super) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
+    let Some(row) = dataset.manifest().and_then(|m| m.shards.get(number)) else {
+        return Ok(Names::new());
+    };
+    let path = sources::sources_path(&row.path);
+    match staging::read(dataset.store, &path) {
+        Ok(bytes) => sources::parse(&bytes, &path),
+        Err(Error::Store(error)) if error.is_not_found() => Ok(Names::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Path of the file that a field was; none for a label.
+pub(super) fn path_of(names: &Names, record: u64, key: &str, field: &str) -> Option<String> {
+    // Most shards have no such names at all.
+    let named = match names.is_empty() {
+        true => None,
+        false => names.get(&(record, field.to_owned())),
+    };
+    match named {
+        Some(path) => path.clone(),
+        None => Some(format!("{key}.{field}")),
+    }
+}
