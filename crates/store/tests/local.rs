@@ -51,6 +51,39 @@ fn aligned_and_shifted_buffers_give_the_same_bytes() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn any_cut_of_an_object_in_any_order_gives_its_bytes(
+        len in 1usize..60_000,
+        cuts in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0u64..), 0..40),
+        shift in 0..BLOCK,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut buffer = AlignedBuf::new(len + shift);
+        buffer[shift..].copy_from_slice(&pattern(len));
+        let bytes = &buffer[shift..];
+        let mut ends: Vec<(usize, u64)> = cuts.iter().map(|(at, order)| (at.index(len), *order)).collect();
+        ends.push((len, 0));
+        ends.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for (end, order) in ends {
+            pieces.push((order, start, end));
+            start = end;
+        }
+        pieces.sort_unstable();
+        // Of unknown length, so that short ones are direct as well.
+        let upload = store(folder.path(), Direct::Always).create("object", None).unwrap();
+        for (_, start, end) in pieces {
+            upload.write_at(start as u64, &bytes[start..end]).unwrap();
+        }
+        upload.seal(len as u64).unwrap();
+        proptest::prop_assert!(fs::read(folder.path().join("object")).unwrap() == bytes);
+    }
+}
+
 #[test]
 fn foreign_files_are_seen_and_refused_where_they_cannot_be_keys() {
     use std::os::unix::ffi::OsStrExt;
@@ -66,6 +99,10 @@ fn foreign_files_are_seen_and_refused_where_they_cannot_be_keys() {
     assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
     let error = store.put("link/below", b"1", PutMode::Create).unwrap_err();
     assert!(!error.to_string().is_empty());
+
+    std::os::unix::fs::symlink("nowhere", folder.path().join("broken")).unwrap();
+    let error = store.list("").unwrap_err();
+    assert!(error.is_not_found() && error.name().ends_with("broken"), "{error}");
 
     let odd = std::ffi::OsStr::from_bytes(b"odd\xff");
     fs::write(folder.path().join("a").join(odd), b"1").unwrap();

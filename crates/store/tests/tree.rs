@@ -234,7 +234,7 @@ fn a_folder_that_may_not_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "locked/1", b"1");
     let locked = folder.path().join("locked");
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
     let opened = open(folder.path());
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
     if rustix::process::geteuid().is_root() {

@@ -132,8 +132,9 @@ impl LocalStore {
             match meta {
                 Ok((meta, path)) if meta.is_file() => files.push((path, meta.len())),
                 Ok(_) => {}
-                // Sealed, removed or swept by someone while the walk was on its way.
-                Err(e) if e.io_error().is_some_and(is_missing) => {}
+                // Sealed, removed or swept by someone while the walk was on its way; a link that
+                // points nowhere is still there.
+                Err(e) if e.io_error().is_some_and(is_missing) && !is_there(e.path()) => {}
                 Err(e) => {
                     let name = e.path().unwrap_or(&path).display().to_string();
                     return Err(Error::io(e, name));
@@ -278,6 +279,10 @@ fn rename_new(old: &Path, new: &Path) -> io::Result<()> {
 
 fn is_unfinished(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()))
+}
+
+fn is_there(path: Option<&Path>) -> bool {
+    path.is_some_and(|path| fs::symlink_metadata(path).is_ok())
 }
 
 /// Nothing is there, also when a part of the path is a file.
