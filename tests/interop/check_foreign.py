@@ -18,7 +18,10 @@ def shardpack(*arguments):
 def succeed(*arguments):
     run = shardpack(*arguments)
     assert run.returncode == 0, f"{' '.join(run.args)}\nexit {run.returncode}\n{run.stdout}{run.stderr}"
-    return run.stdout
+
+
+def cat(shard, name, *options):
+    return subprocess.run([binary(), "cat", shard, name, *options], check=True, stdout=subprocess.PIPE).stdout
 
 
 def contents(folder):
@@ -70,11 +73,16 @@ def tfrecord_features_of_tensorflow():
     for file, rows in listing("tfrecord/golden/tensorflow.tsv").items():
         if not file.startswith("example"):
             continue
-        shard = DATA / "tfrecord/golden" / file
         for record, feature, kind, values in rows:
-            if kind == "int64" and feature == "int64":
-                shown = succeed("cat", shard, f"{record}.{feature}", "--schema", "fields")
-                equal(shown, values.replace(",", " "), f"{file} record {record} {feature}")
+            name = f"{file.split('.')[0]}/{record}.{feature}"
+            values = values.split(",")
+            if kind == "bytes":
+                names = [name] if len(values) == 1 else [f"{name}.{i}" for i in range(len(values))]
+                want = {name: bytes.fromhex(value) for name, value in zip(names, values)}
+            else:
+                want = {name: " ".join(values).encode()}
+            shard = DATA / "tfrecord/golden" / file
+            equal({name: cat(shard, name, "--schema", "fields") for name in want}, want, file)
 
 
 @check
