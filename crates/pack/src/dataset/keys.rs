@@ -43,8 +43,13 @@ pub(super) fn duplicates(
 /// stay unique over shards.
 pub(super) fn of_record(dataset: &Dataset<'_>, shard: usize, scanned: &Scanned<'_>) -> String {
     let key = &scanned.record.sample.key;
-    // Decoders give the number since they started in place of a key.
-    if dataset.format() == "webdataset" || *key != (scanned.number - scanned.from).to_string() {
+    let stored = match dataset.format() {
+        "webdataset" => true,
+        "recordio" => false, // ids start anew in each shard of many writers
+        // Decoders give the number since they started in place of a key.
+        _ => *key != (scanned.number - scanned.from).to_string(),
+    };
+    if stored {
         return key.clone();
     }
     let path = dataset.shards().get(shard).map_or("", |s| s.path.as_str());

@@ -13,20 +13,17 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use shardpack_pack::{Dataset, PackOptions, Progress, VerifyOptions, pack, verify};
-/// use shardpack_store::{LocalOptions, LocalStore, LocalTree, WalkOptions};
+/// use shardpack_store::{MemoryStore, MemoryTree};
 ///
-/// let folder = tempfile::tempdir()?;
-/// std::fs::create_dir(folder.path().join("cat"))?;
-/// std::fs::write(folder.path().join("cat/1.jpg"), "meow")?;
-/// let files = LocalTree::open(folder.path().join("cat"), &WalkOptions::default())?;
-/// let store = LocalStore::open(folder.path().join("packed"), &LocalOptions::default());
+/// let files = MemoryTree::new([("cat/1.jpg", "meow")]);
+/// let store = MemoryStore::new();
 /// pack(&files, &store, &PackOptions::default(), &Progress::default())?;
 ///
 /// let dataset = Dataset::open(&store)?;
 /// let report = verify(&dataset, &VerifyOptions::default(), &Progress::default())?;
 /// assert!(report.is_whole());
 /// assert_eq!(report.samples, 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), shardpack_pack::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Dataset<'s> {

@@ -1,1 +1,195 @@
-//! Being built.
+//! Reading by the index in small pieces, and what every path does with names and splits.
+
+use shardpack_store::{MemoryStore, MemoryTree, Object, PutMode, Store};
+
+use super::input::ShardReader;
+use super::runs::{Budget, Runs, Step};
+use super::*;
+use crate::{Error, Order, PackOptions, Progress, pack};
+
+/// Packs files in order of key.
+pub(super) fn packed(format: &str, files: &[(&str, &[u8])]) -> MemoryStore {
+    let options = PackOptions { format: format.into(), order: Order::Key, ..Default::default() };
+    let store = MemoryStore::new();
+    pack(&MemoryTree::new(files.iter().copied()), &store, &options, &Progress::default())
+        .expect("a small dataset");
+    store
+}
+
+/// A file of `len` bytes that are not all alike.
+fn bytes(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect()
+}
+
+fn whole(object: &dyn Object) -> Vec<u8> {
+    let mut bytes = vec![0; object.len() as usize];
+    object.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn runs_cover_every_byte_once() {
+    let (small, large) = (bytes(700, 1), bytes(5000, 2));
+    let files: Vec<(String, &[u8])> = (0..9)
+        .map(|i| (format!("{i}.bin"), if i % 4 == 1 { &large[..] } else { &small[..] }))
+        .collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), *b)).collect();
+    let store = packed("webdataset", &files);
+    let dataset = Dataset::open(&store).unwrap();
+    let index = sidecar::index(&dataset, 0).unwrap().unwrap();
+    let object = store.open(&dataset.shards()[0].path).unwrap();
+    for (run, record) in [(1 << 20, 1 << 20), (4000, 4000), (512, 4000), (512, 512), (1, 1)] {
+        let budget = Budget { piece: 1000, run, record };
+        let mut runs = Runs::new(&index, ShardReader::new(&*object, 1000), budget);
+        let (mut read, mut records, mut large) = (Vec::new(), Vec::new(), 0);
+        while let Some(step) = runs.next().unwrap() {
+            match step {
+                Step::Records { first, end, offset, bytes } => {
+                    assert_eq!(offset, read.len() as u64);
+                    records.extend(first..end);
+                    read.extend_from_slice(bytes);
+                }
+                Step::Large { record, offset, bytes, last } => {
+                    assert_eq!(offset, read.len() as u64);
+                    read.extend_from_slice(bytes);
+                    large += usize::from(last);
+                    records.extend(last.then_some(record));
+                }
+                Step::Outside { offset, bytes } => {
+                    assert_eq!(offset, read.len() as u64);
+                    read.extend_from_slice(bytes);
+                }
+            }
+        }
+        assert_eq!(records, (0..9).collect::<Vec<_>>(), "{run} {record}");
+        assert_eq!(read, whole(&*object), "{run} {record}");
+        let over = index.iter().filter(|r| r.len > record as u64).count();
+        assert_eq!(large, over, "{run} {record}");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_early_gives_what_is_whole_first() {
+    let body = bytes(700, 1);
+    let store = packed("webdataset", &[("0.a", &body), ("1.a", &body), ("2.a", &body)]);
+    let dataset = Dataset::open(&store).unwrap();
+    let index = sidecar::index(&dataset, 0).unwrap().unwrap();
+    let all = whole(&*store.open(&dataset.shards()[0].path).unwrap());
+    for cut in 0..all.len() {
+        for (run, record) in [(1 << 20, 1 << 20), (600, 2000), (600, 600)] {
+            let budget = Budget { piece: 1000, run, record };
+            let mut runs = Runs::new(&index, &all[..cut], budget);
+            let mut records = 0;
+            let error = loop {
+                match runs.next() {
+                    Ok(Some(Step::Records { end, .. })) => records = end,
+                    Ok(Some(Step::Large { record, last, .. })) => {
+                        records = record + usize::from(last)
+                    }
+                    Ok(Some(Step::Outside { .. })) => {}
+                    Ok(None) => break None,
+                    Err(cut) => break Some(cut),
+                }
+            };
+            let whole = index.iter().filter(|r| r.offset + r.len <= cut as u64).count();
+            assert_eq!(records, whole, "cut {cut}, run {run}, record {record}");
+            match error {
+                Some(end) => assert_eq!((end.record, end.offset), (whole, cut as u64)),
+                None => assert_eq!(whole, 3, "cut {cut}"),
+            }
+        }
+    }
+}
+
+/// A record that is too large for memory is proved, shown and unpacked in pieces.
+#[test]
+fn large_records_pass_in_pieces() {
+    const MEMORY: u64 = 1 << 20; // records over 256 KiB are large
+    let (big, small) = (bytes(900_000, 3), bytes(10, 4));
+    for format in ["webdataset", "tfrecord"] {
+        let store = packed(format, &[("a.bin", &big), ("a.txt", &small), ("b.txt", &small)]);
+        let dataset = Dataset::open(&store).unwrap();
+        let options = VerifyOptions { jobs: 1, memory: MEMORY, ..Default::default() };
+        let report = verify(&dataset, &options, &Progress::default()).unwrap();
+        assert!(report.is_whole(), "{format}: {:?}", report.damage);
+        assert_eq!(report.samples, 2);
+        assert_eq!(report.digest, dataset.manifest().unwrap().digest.to_string());
+        assert!(report.caveats.iter().any(|c| c.starts_with("1 records are larger")));
+
+        let mut out = Vec::new();
+        cat(&dataset, "a.bin", &mut out, &CatOptions { memory: MEMORY }).unwrap();
+        assert!(out == big, "{format}");
+        let folder = tempfile::tempdir().unwrap();
+        let unpacking =
+            UnpackOptions { jobs: 1, memory: MEMORY, durable: false, ..Default::default() };
+        let done = unpack(&dataset, folder.path(), &unpacking, &Progress::default()).unwrap();
+        assert_eq!((done.samples, done.files, done.file_bytes), (2, 3, 900_020));
+        assert!(std::fs::read(folder.path().join("a.bin")).unwrap() == big, "{format}");
+
+        // A byte in the middle of the large body: one row; nothing is unpacked of it.
+        let path = dataset.shards()[0].path.clone();
+        let mut shard = whole(&*store.open(&path).unwrap());
+        shard[500_000] ^= 4;
+        store.put(&path, &shard, PutMode::Replace).unwrap();
+        let report = verify(&dataset, &options, &Progress::default()).unwrap();
+        let rows: Vec<_> = report.damage.iter().map(|d| (d.record, d.key.as_deref())).collect();
+        assert_eq!(rows, [(Some(0), Some("a"))], "{format}");
+        assert!(report.damage[0].reason.contains("\"bin\""), "{}", report.damage[0]);
+        let folder = tempfile::tempdir().unwrap();
+        let error = unpack(&dataset, folder.path(), &unpacking, &Progress::default()).unwrap_err();
+        assert!(matches!(error, Error::Record { .. }), "{error:?}");
+        assert!(!folder.path().join("a.bin").exists());
+        let mut out = Vec::new();
+        assert!(cat(&dataset, "a.bin", &mut out, &CatOptions { memory: MEMORY }).is_err());
+    }
+}
+
+#[test]
+fn names_of_cat_are_cut_at_the_longest_key() {
+    let files: &[(&str, &[u8])] = &[("a.txt", b"1"), ("a.b.txt", b"2"), ("c/d.jpg", b"3")];
+    let store = packed("tfrecord", files);
+    let dataset = Dataset::open(&store).unwrap();
+    let show = |name: &str| {
+        let mut out = Vec::new();
+        cat(&dataset, name, &mut out, &CatOptions::default())
+            .map(|_| String::from_utf8(out).unwrap())
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(show("a.txt").unwrap(), "1");
+    assert_eq!(show("a.b.txt").unwrap(), "2");
+    assert_eq!(show("c/d").unwrap(), "3");
+    assert_eq!(show("a").unwrap_err(), "sample \"a\" has 2 fields; name one: a.b.txt, a.txt");
+    assert_eq!(show("a.png").unwrap_err(), "sample \"a\" has no field \"png\": a.b.txt, a.txt");
+    assert_eq!(show("c/e.jpg").unwrap_err(), "no sample \"c/e.jpg\"; nearest: \"c/d\"");
+    assert!(show("zzzzzzzzzzzzzzz").unwrap_err().ends_with("\"zzzzzzzzzzzzzzz\""));
+}
+
+#[test]
+fn formats_are_found_or_asked_for() {
+    let store = MemoryStore::new();
+    let put = |key: &str, bytes: &[u8]| store.put(key, bytes, PutMode::Replace).unwrap();
+    let foreign = |prefix: &str, options: &ForeignOptions| {
+        Dataset::foreign(&store, prefix, options)
+            .map(|d| (d.format(), d.shards().len()))
+            .map_err(|e| e.to_string())
+    };
+    let any = ForeignOptions::default();
+    assert!(foreign("", &any).unwrap_err().contains("no shard here"));
+    put("r/x", b"\x0a\x23\xd7\xce\0\0\0\0");
+    assert!(foreign("r", &any).unwrap_err().contains("--format recordio or"));
+    for format in ["recordio", "recordio-protobuf"] {
+        let named = ForeignOptions { format: Some(format.into()), ..Default::default() };
+        assert_eq!(foreign("r/x", &named), Ok((format, 1)));
+    }
+    put("s/a.rec", b"");
+    put("s/a.idx", b"0\t0\n");
+    put("s/b.pbr", b"");
+    assert!(foreign("s", &any).unwrap_err().contains("s/b.pbr is recordio-protobuf"));
+    assert_eq!(foreign("s/a.rec", &any), Ok(("recordio", 1)));
+    put("t/noise", b"hello");
+    assert!(foreign("t", &any).unwrap_err().contains("--format"));
+    assert!(foreign("t/noise", &any).unwrap_err().contains("neither the name nor"));
+    let unknown = ForeignOptions { format: Some("zip".into()), ..Default::default() };
+    let error = Dataset::foreign(&store, "s", &unknown).unwrap_err();
+    assert!(matches!(error, Error::Format(_)), "{error:?}");
+}
