@@ -139,7 +139,8 @@ impl Drawer {
     fn new(style: Style, log: Log) -> Self {
         let bar = (style == Style::Bar).then(|| {
             // Templates are fixed; indicatif's own style is the fallback.
-            let template = "{prefix:10} [{wide_bar}] {percent:>3}%  {msg}";
+            // Two lines, so that a terminal of 80 columns has room for both.
+            let template = "{prefix:10} [{wide_bar}] {percent:>3}%\n{wide_msg}";
             let style = ProgressStyle::with_template(template);
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(1).with_style(style.progress_chars("=> "))
@@ -169,11 +170,14 @@ impl Drawer {
         let Some(bar) = &self.bar else { return };
         // Empty files have a count but no bytes.
         let [done, all] = if now.bytes[1] > 0 { now.bytes } else { now.files };
-        bar.set_length(all.max(1));
+        if bar.length() != Some(all.max(1)) {
+            bar.set_length(all.max(1));
+        }
+        if bar.prefix() != now.stage() {
+            bar.set_prefix(now.stage());
+        }
         bar.set_position(done);
-        bar.set_prefix(now.stage());
-        bar.set_message(self.text(now));
-        bar.tick();
+        bar.set_message(self.text(now)); // draws
     }
 
     fn end(&mut self, now: &Snapshot) {
@@ -193,11 +197,9 @@ impl Drawer {
         let of = |[done, all]: [u64; 2]| format!("{} of {}", count(done), count(all));
         let size = format!("{} of {}", bytes(now.bytes[0]), bytes(now.bytes[1]));
         let mut text = format!("{} files, {size}, {} shards", of(now.files), of(now.shards));
-        if let Some(pace) = &self.pace {
-            text.push_str(&format!(", {}/s", bytes(pace.bytes_per_second(now) as u64)));
-            if let Some(left) = pace.left(now) {
-                text.push_str(&format!(", {} left", clock(left)));
-            }
+        if let Some((pace, left)) = self.pace.and_then(|pace| Some((pace, pace.left(now)?))) {
+            let rate = bytes(pace.bytes_per_second(now) as u64);
+            text.push_str(&format!(", {rate}/s, {} left", clock(left)));
         }
         text
     }

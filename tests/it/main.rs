@@ -1,3 +1,7 @@
 //! One binary, so that a change links once.
 
+mod bad_input;
+mod cli;
+mod program;
+mod resume;
 mod tidy;

@@ -37,7 +37,7 @@ pub(crate) struct SourceArgs {
     /// Leave out files and folders that match; repeatable, stronger than --include
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Symbolic links
+    /// Symbolic links; those in archives are always left out and counted
     #[arg(long, value_name = "HOW", value_enum, default_value_t = SymlinksArg::Follow)]
     pub(crate) symlinks: SymlinksArg,
     /// Names that start with a dot

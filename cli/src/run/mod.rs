@@ -10,6 +10,7 @@ mod ls;
 mod manual;
 mod pack;
 mod plan;
+mod selected;
 mod source;
 mod unpack;
 mod verify;

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shardpack_formats::{Compression, FormatOptions, Schema};
-use shardpack_pack::{Grouping, Labels, PackOptions, PackReport, Policy, Progress, dry_run, pack};
-use shardpack_store::{LocalOptions, LocalStore, Source};
+use shardpack_pack::{
+    Error as PackError, Grouping, Labels, PackOptions, PackReport, Policy, Progress, dry_run, pack,
+};
+use shardpack_store::{ErrorKind, LocalOptions, LocalStore, Source};
 
 use super::{destination, plan, source};
 use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg};
@@ -37,7 +39,8 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
         .map(|()| Exit::Done);
     }
     let store = LocalStore::open(&args.destination, &local_options(args, &*source));
-    let report = pack(&*source, &store, &options, &progress)?;
+    let report = pack(&*source, &store, &options, &progress)
+        .map_err(|error| name_full_device(error, &args.destination))?;
     drop(display);
     match args.output.json {
         true => output.json(&report)?,
@@ -45,6 +48,19 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
         false => print(&report, output)?,
     }
     Ok(Exit::Done)
+}
+
+/// The store's error names the object that found no room; who frees space wants the place.
+fn name_full_device(error: PackError, destination: &Path) -> Failure {
+    let full = matches!(&error, PackError::Store(e) if matches!(e.kind(), ErrorKind::Full));
+    let failure = Failure::from(error);
+    match full {
+        true => failure.hint(format!(
+            "free space on the device that holds {} and run the same command again: sealed shards are kept",
+            destination.display()
+        )),
+        false => failure,
+    }
 }
 
 /// The last line says what was written where.

@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use shardpack_store::{LocalTree, Rule, Source, Symlinks, WalkOptions};
+use shardpack_store::{LocalTree, Rule, Source, Symlinks, TarTree, WalkOptions, ZipTree};
 
 use super::globs::Globs;
+use super::selected::Selected;
 use crate::args::{HiddenArg, SourceArgs, SymlinksArg};
 use crate::exit::{Failure, Result};
 
@@ -54,11 +55,34 @@ pub(super) fn open(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<
             Some(list) => from_list(source, list, args.null, io_depth),
             None => walk(source, args, io_depth),
         },
-        Kind::Tar | Kind::Zip => {
-            Err(Failure::new(format!("{}: archives are not read yet", source.display()))
-                .hint("unpack it and pack the folder"))
-        }
+        Kind::Tar => archive(TarTree::open(source)?, args),
+        Kind::Zip => archive(ZipTree::open(source)?, args),
     }
+}
+
+/// An archive's files, less what the rules leave out.
+fn archive(source: impl Source + 'static, args: &SourceArgs) -> Result<Box<dyn Source>> {
+    if args.files_from.is_some() {
+        return Err(Failure::new(
+            "--files-from: a list names files of a folder, SRC is an archive",
+        )
+        .hint("choose members with --include and --exclude"));
+    }
+    let globs = Globs::new(&args.include, &args.exclude)?;
+    let hidden = args.hidden == HiddenArg::Include;
+    let is_hidden = |path: &[u8]| path.split(|&b| b == b'/').any(|part| part.starts_with(b"."));
+    Ok(Box::new(Selected::new(source, |file| {
+        let path = file.path();
+        let folders = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
+        match () {
+            () if !hidden && is_hidden(&path) => Some("hidden"),
+            () if !globs.keep(&path) => Some("excluded"),
+            () if !folders.map(|(end, _)| &path[..end]).all(|dir| globs.enter(dir)) => {
+                Some("excluded")
+            }
+            () => None,
+        }
+    })))
 }
 
 fn walk(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {

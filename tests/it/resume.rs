@@ -1,0 +1,296 @@
+//! Runs that are killed, stopped, or run out of space: what they leave, and how they are finished.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::Signal;
+
+use crate::program::{Home, Random};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+const PACK: &str = "pack src dst --target 100kB --labels folder";
+/// Shards that [`PACK`] makes of [`tree`], at least.
+const SHARDS: u64 = 40;
+
+/// Some 6 MB: large enough to be killed in the middle of.
+fn tree(home: &Home) {
+    let mut random = Random(7);
+    for i in 0..300 {
+        let key = format!("src/c{}/s{i:03}", i % 5);
+        let len = 1_000 + random.below(32_000);
+        home.write(&format!("{key}.jpg"), random.bytes(len));
+        home.write(&format!("{key}.txt"), format!("sample {i}"));
+    }
+}
+
+/// What a run that nobody disturbs writes.
+fn undisturbed(home: &Home) -> Files {
+    home.line(&PACK.replace("dst", "whole")).done();
+    let whole = home.files("whole");
+    assert!(sealed(&whole) >= SHARDS, "{} shards", sealed(&whole));
+    whole
+}
+
+/// Shards that have their index, staged or published.
+fn sealed(files: &Files) -> u64 {
+    files.keys().filter(|name| name.ends_with(".index")).count() as u64
+}
+
+#[test]
+fn killed_at_any_moment_a_run_is_finished_to_the_same_bytes() {
+    let kills = if std::env::var_os("SHARDPACK_SLOW").is_some() { 200 } else { 30 };
+    let seed = match std::env::var("SHARDPACK_SEED") {
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => Instant::now().elapsed().subsec_nanos() as u64 ^ u64::from(std::process::id()),
+    };
+    println!("SHARDPACK_SEED={seed}");
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    let mut random = Random(seed);
+    let mut killed = 0;
+    let mut finished = 0;
+    while killed < kills || finished < 3 {
+        let jobs = [1, 2, 8][finished % 3];
+        let line = format!("{PACK} --jobs {jobs}");
+        // The second half of the runs is killed ever later, so that publishing is hit as well.
+        for _ in 0..5 {
+            killed += u32::from(kill_once(&home, &line, &mut random));
+            check_unfinished(&home.files("dst"), &whole);
+        }
+        home.line(&line).done();
+        same(&home.files("dst"), &whole);
+        fs::remove_dir_all(home.path("dst")).expect("a folder");
+        finished += 1;
+        assert!(finished < 10 * kills as usize, "runs end before they can be killed");
+    }
+}
+
+/// Starts a run and kills it after a random event and a random moment; false when it was faster.
+fn kill_once(home: &Home, line: &str, random: &mut Random) -> bool {
+    let mut running = home.start(line);
+    let (staging, shards) = (home.path("dst/.shardpack/index"), home.path("dst/shards"));
+    let count = || fs::read_dir(&staging).map_or(0, |folder| folder.count() as u64);
+    let wanted = random.below(SHARDS + 8);
+    let happened = match wanted {
+        0 => running.until(|| home.path("dst/.shardpack/plan.json").exists()),
+        early if early <= SHARDS => running.until(|| count() >= early || shards.exists()),
+        _ => running.until(|| shards.exists() || home.path("dst/index").exists()),
+    };
+    let moment = Instant::now() + Duration::from_micros(random.below(3_000));
+    running.until(|| Instant::now() >= moment);
+    running.kill() && happened
+}
+
+/// No manifest before everything is there, and nothing under `shards/` before all shards are.
+fn check_unfinished(found: &Files, whole: &Files) {
+    if found.contains_key("manifest.json") {
+        let published: Files =
+            found.iter().filter(|(name, _)| !name.starts_with(".shardpack/")).map(owned).collect();
+        same(&published, whole);
+    }
+    let shards = |files: &Files| -> Files {
+        files.iter().filter(|(name, _)| name.starts_with("shards/")).map(owned).collect()
+    };
+    if !shards(found).is_empty() {
+        same(&shards(found), &shards(whole));
+    }
+}
+
+fn owned((name, bytes): (&String, &Vec<u8>)) -> (String, Vec<u8>) {
+    (name.clone(), bytes.clone())
+}
+
+/// Names what differs instead of printing megabytes.
+#[track_caller]
+fn same(found: &Files, whole: &Files) {
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(whole));
+    let other: Vec<_> = found.iter().filter(|(name, bytes)| &&whole[*name] != bytes).collect();
+    assert!(other.is_empty(), "other bytes: {:?}", other.iter().map(|o| o.0).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_number_of_jobs_changes_no_byte() {
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    for jobs in ["1", "2", "8"] {
+        for depth in ["1", "64"] {
+            home.line(&format!("{PACK} --jobs {jobs} --io-depth {depth}")).done();
+            same(&home.files("dst"), &whole);
+            fs::remove_dir_all(home.path("dst")).expect("a folder");
+        }
+    }
+}
+
+#[test]
+fn interrupted_a_run_says_what_is_sealed_and_goes_on() {
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    for signal in [Signal::INT, Signal::TERM] {
+        let line = format!("{PACK} --jobs 1 --io-depth 1");
+        let mut running = home.start(&line);
+        let staging = home.path("dst/.shardpack/index");
+        let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
+        assert!(running.until(some), "no shard was sealed");
+        running.signal(signal);
+        let ran = running.end();
+        assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+        let left = home.files("dst");
+        let told =
+            format!("interrupted: {} of {} shards are sealed", sealed(&left), sealed(&whole));
+        assert!(ran.stderr.contains(&told), "{told:?} in {:?}", ran.stderr);
+        assert!(!left.contains_key("manifest.json"));
+
+        let report = home.line(&format!("{line} --json")).done().json();
+        assert_eq!(report["resumed_shards"], sealed(&left));
+        same(&home.files("dst"), &whole);
+        fs::remove_dir_all(home.path("dst")).expect("a folder");
+    }
+}
+
+/// While the list is awaited nothing is written, so nothing has to be stopped in order.
+#[test]
+fn interrupted_before_packing_a_run_ends_at_once() {
+    let home = Home::new();
+    tree(&home);
+    let mut command = home.command(&["pack", "src", "dst", "--files-from", "-"]);
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("it runs");
+    let stdin = child.stdin.take(); // stays open
+    let mut running = crate::program::Running::from(child);
+    let status = format!("/proc/{}/status", running.id());
+    assert!(running.until(|| catches_interrupts(&status)), "it ended");
+    running.signal(Signal::INT);
+    let ran = running.end();
+    drop(stdin);
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was written"), "{}", ran.stderr);
+    assert!(!home.path("dst").exists());
+}
+
+/// True once the process has its own answer to SIGINT, which is signal 2.
+fn catches_interrupts(status: &str) -> bool {
+    let status = fs::read_to_string(status).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 0b10 != 0)
+}
+
+#[test]
+fn another_command_is_refused_until_told_to_restart() {
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    let unfinished = |home: &Home| {
+        let _ = fs::remove_dir_all(home.path("dst"));
+        let mut running = home.start(&format!("{PACK} --jobs 1 --io-depth 1"));
+        let staging = home.path("dst/.shardpack/index");
+        let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
+        assert!(running.until(some) && running.kill(), "it ended");
+    };
+    unfinished(&home);
+    let before = home.files("dst");
+    for (line, told) in [
+        (PACK.replace("100kB", "90kB"), "--target: 100000 then, 90000 now"),
+        (format!("{PACK} --order key"), "--order: shuffle:0 then, key now"),
+        (PACK.replace(" --labels folder", ""), "--labels: folder then, not given now"),
+        (format!("{PACK} --split a=0.5,b=0.5"), "--split: not given then, a=0.5,b=0.5 now"),
+        (PACK.replace("src", "whole"), "source: src then, whole now"),
+    ] {
+        let ran = home.line(&line);
+        assert_eq!(ran.code, Some(2), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told) && ran.stderr.contains("--restart"), "{}", ran.stderr);
+    }
+    same(&home.files("dst"), &before);
+
+    home.write("src/c0/new.jpg", "new");
+    let ran = home.line(PACK);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("samples: 300 then, 301 now"),
+        "{}",
+        ran.stderr
+    );
+    fs::remove_file(home.path("src/c0/new.jpg")).expect("a file");
+
+    // What decides no byte may differ; --restart keeps nothing of the other run.
+    home.line(&format!("{PACK} --jobs 3 --memory 64MiB --no-fsync")).done();
+    same(&home.files("dst"), &whole);
+    unfinished(&home);
+    let other = PACK.replace("100kB", "90kB");
+    home.line(&format!("{other} --restart")).done();
+    let restarted = home.files("dst");
+    home.line(&other.replace("dst", "fresh")).done();
+    same(&restarted, &home.files("fresh"));
+}
+
+#[test]
+fn a_complete_dataset_is_left_alone() {
+    let home = Home::new();
+    tree(&home);
+    home.line(PACK).done();
+    let (before, stamp) = (home.files("dst"), stamp(&home));
+    for line in [PACK.to_owned(), format!("{PACK} --restart"), format!("{PACK} --jobs 3")] {
+        let ran = home.line(&line).done();
+        assert!(ran.stdout.contains("already complete: 300 samples"), "{}", ran.stdout);
+        same(&home.files("dst"), &before);
+        assert_eq!(self::stamp(&home), stamp);
+    }
+    let other = home.line(&PACK.replace("100kB", "90kB"));
+    assert_eq!(other.code, Some(2));
+    assert!(other.stderr.contains("holds another dataset"), "{}", other.stderr);
+    same(&home.files("dst"), &before);
+}
+
+fn stamp(home: &Home) -> std::time::SystemTime {
+    let manifest = fs::metadata(home.path("dst/manifest.json")).expect("a manifest");
+    manifest.modified().expect("a time")
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    fs::create_dir(home.path("disk")).expect("a folder");
+    let Some(_disk) = Disk::mount(&home, "disk", "size=12m") else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let ballast = vec![1; 9 << 20];
+    home.write("disk/ballast", &ballast);
+    let line = PACK.replace("dst", "disk/dst");
+    let ran = home.line(&line);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for told in ["no space left", "disk/dst", "run the same command again"] {
+        assert!(ran.stderr.contains(told), "{told:?} in {}", ran.stderr);
+    }
+    let left = home.files("disk/dst");
+    assert!(sealed(&left) > 0 && !left.contains_key("manifest.json"));
+    assert!(!left.keys().any(|name| name.starts_with("shards/")));
+    fs::remove_file(home.path("disk/ballast")).expect("a file");
+    let report = home.line(&format!("{line} --json")).done().json();
+    assert_eq!(report["resumed_shards"], sealed(&left), "sealed shards are kept");
+    same(&home.files("disk/dst"), &whole);
+}
+
+/// A file system of its own, until dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(home: &Home, name: &str, options: &str) -> Option<Self> {
+        let (path, options) = (home.path(name), std::ffi::CString::new(options).ok()?);
+        mount("tmpfs", &path, "tmpfs", MountFlags::empty(), options.as_c_str()).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
