@@ -80,6 +80,8 @@ pub(crate) fn open(
             None => vec!["the unfinished run's plan.json is not readable".into()],
         };
         if differences.is_empty() {
+            // What the killed run was writing would be published with the folders it lies in.
+            store.sweep("")?;
             return Ok(Found::Todo(unsealed(store, plan)?));
         }
         if !restart {
@@ -88,6 +90,7 @@ pub(crate) fn open(
         for leftover in [STAGING, "shards", "index", "sagemaker", "labels.json"] {
             store.remove(leftover)?;
         }
+        store.sweep("")?;
     } else if let Some(foreign) = objects.iter().find(|o| !o.key.starts_with(STAGING)) {
         return Err(occupied(format!(
             "is not empty ({} and {} more); choose an empty or new folder",
