@@ -13,7 +13,7 @@ use crate::program::{Home, Ran, Random};
 /// Commands that together use every flag of `pack`, on the tree of [`tree`].
 const PACKS: &[&str] = &[
     "pack src d1 --format webdataset --compress gzip --level 9 --target 64KiB --order key --quiet",
-    "pack src d2 --format tfrecord --schema image --fields jpg --labels folder --json",
+    "pack src d2 --format tfrecord --schema image --fields jpg --labels folder --exclude odd --json",
     "pack src d3 --require jpg,txt --missing skip --bad-names skip --hidden include --restart",
     "pack src d4 --labels csv:table.csv --label-key id --label-column class --unlabelled allow --exclude odd",
     "pack src d5 --split a=0.5,b=0.5 --max-samples 3 --shard-multiple 2 --exclude odd --name x-{split}-{shard:03}.{ext}",
@@ -189,7 +189,7 @@ fn a_terminal_shows_a_bar() {
     }
     assert!(shown.contains("\x1b["), "a bar is redrawn: {shown:?}");
     for quiet in ["--quiet", "--progress none", "--progress lines"] {
-        let dst = quiet.replace(' ', "");
+        let dst = quiet.replace([' ', '-'], "");
         let shown = terminal(&home, &format!("pack src {dst} --exclude odd {quiet}"));
         assert_eq!(shown, "", "{quiet}");
     }

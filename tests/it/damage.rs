@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_manifest::Index;
 use shardpack_pack::{
-    Dataset, ForeignOptions, Order, PackOptions, Progress, VerifyOptions, VerifyReport, pack,
-    verify,
+    Dataset, ForeignOptions, LsOptions, Order, PackOptions, Progress, VerifyOptions, VerifyReport,
+    ls, pack, verify,
 };
 use shardpack_store::{MemoryStore, MemoryTree, PutMode, Store};
 
@@ -159,7 +159,8 @@ fn a_flipped_bit_anywhere_is_named() {
 
 #[test]
 fn k_damaged_records_are_exactly_those() {
-    for (options, files) in kinds().into_iter().filter(|(o, _)| o.compression == Compression::None) {
+    for (options, files) in kinds().into_iter().filter(|(o, _)| o.compression == Compression::None)
+    {
         let packed = Packed::new(&files, &options);
         for set in 0u32..1 << packed.records.len() {
             let hit = |i: &usize| set & (1 << i) != 0;
@@ -185,7 +186,8 @@ fn k_damaged_records_are_exactly_those() {
 fn a_damaged_index_is_named_and_the_shard_is_proved_without_it() {
     for (options, files) in kinds() {
         let packed = Packed::new(&files, &options);
-        let path = format!("index/{}.index", packed.shard.strip_prefix("shards/").expect("a shard"));
+        let path =
+            format!("index/{}.index", packed.shard.strip_prefix("shards/").expect("a shard"));
         let index = read(&packed.store, &path);
         let with = |bytes: &[u8], what: String| {
             packed.store.put(&path, bytes, PutMode::Replace).expect("memory");
@@ -250,7 +252,11 @@ fn foreign(folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Cuts and flips a foreign shard everywhere. Nothing may panic; `missed` judges what went unseen.
-fn foreign_damage(folder: &str, format: &str, missed: impl Fn(&str, &VerifyReport, &VerifyReport, Damage)) {
+fn foreign_damage(
+    folder: &str,
+    format: &str,
+    missed: impl Fn(&str, &VerifyReport, &VerifyReport, Damage),
+) {
     for (name, bytes) in foreign(folder) {
         let store = MemoryStore::new();
         let options = ForeignOptions { format: Some(format.into()), ..Default::default() };
@@ -278,4 +284,99 @@ fn foreign_damage(folder: &str, format: &str, missed: impl Fn(&str, &VerifyRepor
 enum Damage {
     Cut(usize),
     Flip(usize),
+}
+
+/// Where the records of an undamaged shard end; empty when it is not one.
+fn ends(name: &str, format: &str, bytes: &[u8]) -> Vec<usize> {
+    let store = MemoryStore::new();
+    store.put(name, bytes, PutMode::Replace).expect("memory");
+    let options = ForeignOptions { format: Some(format.into()), ..Default::default() };
+    let dataset = Dataset::foreign(&store, name, &options).expect("one shard");
+    let mut ends = vec![0];
+    let _ = ls(&dataset, &LsOptions::default(), &mut |entry| {
+        ends.push((entry.offset + entry.bytes) as usize);
+        Ok(())
+    });
+    ends
+}
+
+/// A tar has no checksum of its bodies, but nothing of it may vanish.
+fn tar_loses_nothing(name: &str, whole: &VerifyReport, report: &VerifyReport, damage: &Damage) {
+    let sums = |r: &VerifyReport| (r.samples, r.files, r.file_bytes);
+    assert_eq!(sums(report), sums(whole), "{name}, {damage:?}");
+}
+
+#[test]
+fn foreign_tars_lose_nothing_unseen() {
+    foreign_damage("tar", "webdataset", |name, whole, report, damage| {
+        // An extended header's path has no checksum either: a file may get another name.
+        if matches!(damage, Damage::Flip(_)) && name.contains("pax") {
+            return;
+        }
+        tar_loses_nothing(name, whole, report, &damage);
+    });
+}
+
+#[test]
+fn foreign_webdatasets_lose_nothing_unseen() {
+    foreign_damage("webdataset", "webdataset", |name, whole, report, damage| {
+        if matches!(damage, Damage::Flip(_)) && name.contains("mtime") {
+            return;
+        }
+        tar_loses_nothing(name, whole, report, &damage);
+    });
+}
+
+#[test]
+fn foreign_tfrecords_hide_only_cuts_between_records() {
+    let shards = foreign("tfrecord");
+    foreign_damage("tfrecord", "tfrecord", |name, whole, report, damage| {
+        let bytes = &shards.iter().find(|(n, _)| n == name).expect("a shard").1;
+        match damage {
+            Damage::Cut(at) => {
+                assert!(ends(name, "tfrecord", bytes).contains(&at), "{name} cut at {at}");
+                assert!(whole.compression == "none");
+            }
+            // Header bytes of gzip that nobody reads.
+            Damage::Flip(at) => {
+                assert!(name.ends_with(".gz") && at < 10, "{name}, flip at {at}");
+                assert_eq!(report.digest, whole.digest);
+            }
+        }
+    });
+}
+
+#[test]
+fn foreign_recordio_hides_only_bodies_and_cuts_between_records() {
+    for (folder, format) in [("recordio", "recordio"), ("recordio-protobuf", "recordio-protobuf")] {
+        let shards = foreign(folder);
+        foreign_damage(folder, format, |name, whole, report, damage| {
+            let bytes = &shards.iter().find(|(n, _)| n == name).expect("a shard").1;
+            match damage {
+                Damage::Cut(at) => assert!(ends(name, format, bytes).contains(&at), "{name} {at}"),
+                Damage::Flip(_) => {
+                    assert_eq!(report.samples, whole.samples, "{name}, {damage:?}");
+                }
+            }
+        });
+    }
+}
+
+/// A TFRecord's length has a checksum of its own, so damaged payloads cost only themselves.
+#[test]
+fn foreign_tfrecords_are_read_on_behind_damaged_payloads() {
+    let (options, files) = kinds().swap_remove(3);
+    let packed = Packed::new(&files, &options);
+    let mut bytes = packed.bytes.clone();
+    for i in [1, 3] {
+        bytes[packed.records[i].1 as usize - 6] ^= 1;
+    }
+    let store = MemoryStore::new();
+    store.put("a.tfrecord", &bytes, PutMode::Replace).expect("memory");
+    let dataset = Dataset::foreign(&store, "", &ForeignOptions::default()).expect("a shard");
+    let report = check(&dataset);
+    let found: Vec<_> = report.damage.iter().map(|d| (d.record, d.offset)).collect();
+    let at = |i: usize| (Some(i as u64), Some(packed.records[i].0));
+    assert_eq!(found, [at(1), at(3)], "{:#?}", report.damage);
+    assert_eq!(report.samples, 3);
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod damage;
 mod program;
 mod resume;
 mod tidy;

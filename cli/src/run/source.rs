@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use shardpack_store::{LocalTree, Rule, Source, Symlinks, TarTree, WalkOptions, ZipTree};
 
@@ -49,8 +49,13 @@ pub(super) fn kind(source: &Path) -> Result<Kind> {
 }
 
 /// Lists the source.
+///
+/// Its path is made absolute: a killed run is known again whatever folder it is finished from.
 pub(super) fn open(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {
-    match kind(source)? {
+    let kind = kind(source)?;
+    let absolute = std::path::absolute(source).map_err(|e| Failure::of(&e))?;
+    let source: &Path = &absolute.components().collect::<PathBuf>(); // without a final slash
+    match kind {
         Kind::Folder => match &args.files_from {
             Some(list) => from_list(source, list, args.null, io_depth),
             None => walk(source, args, io_depth),
@@ -103,14 +108,13 @@ fn walk(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Sou
     Ok(Box::new(LocalTree::open(source, &options)?))
 }
 
-/// The files that a list names. Its lines may be absolute, so the root must be as well.
+/// The files that a list names, absolute or relative to the source.
 fn from_list(source: &Path, list: &Path, null: bool, io_depth: usize) -> Result<Box<dyn Source>> {
-    let root = std::path::absolute(source).map_err(|e| Failure::of(&e))?;
     let names = if list == Path::new("-") { read_stdin() } else { fs::read(list) };
     let flag = format!("--files-from {}", list.display());
     let names = names.map_err(|e| Failure::from(shardpack_store::Error::io(e, flag.clone())))?;
     let separator = if null { 0 } else { b'\n' };
-    let tree = LocalTree::from_list(root, &names, separator, io_depth).map_err(|error| {
+    let tree = LocalTree::from_list(source, &names, separator, io_depth).map_err(|error| {
         let failure = Failure::from(error);
         Failure { message: format!("{flag}, {}", failure.message), ..failure }
     })?;
