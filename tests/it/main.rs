@@ -6,3 +6,4 @@ mod damage;
 mod program;
 mod resume;
 mod tidy;
+mod verify;
