@@ -12,7 +12,7 @@ use crate::program::{Home, Ran, Random};
 
 /// Commands that together use every flag of `pack`, on the tree of [`tree`].
 const PACKS: &[&str] = &[
-    "pack src d1 --format webdataset --compress gzip --level 9 --target 64KiB --order key --quiet",
+    "pack src d1 --format webdataset --compress gzip --level 9 --target 64KiB --order key --exclude odd --quiet",
     "pack src d2 --format tfrecord --schema image --fields jpg --labels folder --exclude odd --json",
     "pack src d3 --require jpg,txt --missing skip --bad-names skip --hidden include --restart",
     "pack src d4 --labels csv:table.csv --label-key id --label-column class --unlabelled allow --exclude odd",
@@ -147,7 +147,7 @@ fn output_for_people_ends_with_what_was_written_where() {
     let ran = home.line("pack src dst --bad-names skip").done();
     assert_eq!(ran.stderr, "", "a quick run is quiet when stderr is no terminal");
     let last = ran.stdout.lines().last().expect("a line");
-    assert!(last.starts_with("packed 20 samples (40 files, "), "{last}");
+    assert!(last.starts_with("packed 20 samples (40 fields, "), "{last}");
     assert!(last.ends_with("in all: dst/shards"), "{last}");
     assert!(ran.stdout.contains("left out 1: files with bad names"), "{}", ran.stdout);
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_manifest::Index;
 use shardpack_pack::{
-    Dataset, ForeignOptions, LsOptions, Order, PackOptions, Progress, VerifyOptions, VerifyReport,
-    ls, pack, verify,
+    AdoptOptions, Dataset, ForeignOptions, LsOptions, Order, PackOptions, Progress, VerifyOptions,
+    VerifyReport, adopt, ls, pack, verify,
 };
 use shardpack_store::{MemoryStore, MemoryTree, PutMode, Store};
 
@@ -394,4 +394,44 @@ fn foreign_tfrecords_are_read_on_behind_damaged_payloads() {
     let at = |i: usize| (Some(i as u64), Some(packed.records[i].0));
     assert_eq!(found, [at(1), at(3)], "{:#?}", report.damage);
     assert_eq!(report.samples, 3);
+}
+
+/// With an index and checksums beside it, a shard of another tool is as safe as our own.
+#[test]
+fn adopted_foreign_shards_hide_nothing() {
+    let mut adopted = 0;
+    for (folder, format) in [
+        ("tar", "webdataset"),
+        ("webdataset", "webdataset"),
+        ("tfrecord", "tfrecord"),
+        ("recordio", "recordio"),
+        ("recordio-protobuf", "recordio-protobuf"),
+    ] {
+        for (name, bytes) in foreign(folder) {
+            let store = MemoryStore::new();
+            store.put(&name, &bytes, PutMode::Replace).expect("memory");
+            let options = ForeignOptions { format: Some(format.into()), ..Default::default() };
+            let shard = Dataset::foreign(&store, &name, &options).expect("one shard");
+            if !check(&shard).is_whole() {
+                continue;
+            }
+            adopt(&shard, &AdoptOptions::default(), &Progress::default()).expect(&name);
+            let dataset = Dataset::open(&store).expect("a manifest");
+            let report = check(&dataset);
+            assert!(report.is_whole(), "{name}: {:#?}", report.damage);
+            adopted += 1;
+            // Tars are mostly padding: a prime step meets every kind of byte.
+            for at in (0..bytes.len()).step_by(if bytes.len() > 4000 { 7 } else { 1 }) {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << (at % 8);
+                store.put(&name, &flipped, PutMode::Replace).expect("memory");
+                let report = check(&dataset);
+                assert!(!report.is_whole(), "{name}, flip at {at}");
+                assert!(report.damage.iter().all(|d| d.shard == name), "{name}, flip at {at}");
+                store.put(&name, &bytes[..at], PutMode::Replace).expect("memory");
+                assert!(!check(&dataset).is_whole(), "{name} cut at {at}");
+            }
+        }
+    }
+    assert!(adopted >= 15, "only {adopted} shards were whole");
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod cli;
 mod damage;
 mod program;
+mod reading;
 mod resume;
 mod tidy;
 mod verify;

@@ -1,5 +1,6 @@
 //! `shardpack info`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_pack::{InfoReport, Progress, SizeBucket, info};
@@ -10,7 +11,7 @@ use crate::exit::{Exit, Result};
 use crate::log::Log;
 use crate::output::Output;
 use crate::signal;
-use crate::size::{bytes, count};
+use crate::size::{ByteSize, bytes, count};
 
 /// Classes that are shown; `--json` has more.
 const CLASSES: usize = 20;
@@ -28,7 +29,7 @@ pub(super) fn run(args: &InfoArgs, log: Log, output: &mut Output) -> Result<Exit
     match args.output.json {
         true => output.json(&report)?,
         false => {
-            head(&report, output)?;
+            head(&report, &args.dataset.path, output)?;
             parts(&report, output)?;
             histogram(&report.sizes, output)?;
         }
@@ -36,9 +37,9 @@ pub(super) fn run(args: &InfoArgs, log: Log, output: &mut Output) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn head(report: &InfoReport, output: &mut Output) -> Result<()> {
+fn head(report: &InfoReport, path: &Path, output: &mut Output) -> Result<()> {
     let InfoReport { shards, .. } = report;
-    output.line(&format!("dataset  {}", report.dataset))?;
+    output.line(&format!("dataset  {}", path.display()))?;
     let by = match &report.tool {
         Some(tool) => format!("manifest by {tool}"),
         None if report.has_manifest => "manifest".into(),
@@ -55,7 +56,7 @@ fn head(report: &InfoReport, output: &mut Output) -> Result<()> {
     if report.deleted > 0 {
         output.line(&format!("         {} of them deleted", count(report.deleted)))?;
     }
-    output.line(&format!("files    {}, {}", count(report.files), bytes(report.file_bytes)))?;
+    output.line(&format!("fields   {}, {}", count(report.files), bytes(report.file_bytes)))?;
     output.line(&format!(
         "shards   {}, {} in all, {} to {}, {} on average",
         count(shards.count),
@@ -78,7 +79,7 @@ fn parts(report: &InfoReport, output: &mut Output) -> Result<()> {
         Ok(())
     };
     let fields = report.fields.iter();
-    table("fields", fields.map(|f| [f.name.clone(), count(f.files), bytes(f.bytes)]).collect())?;
+    table("", fields.map(|f| [f.name.clone(), count(f.files), bytes(f.bytes)]).collect())?;
     let splits = report.splits.iter().map(|split| {
         let shards = format!("{} shards, {}", count(split.shards), bytes(split.shard_bytes));
         [split.name.clone(), count(split.samples), shards]
@@ -108,8 +109,8 @@ fn histogram(sizes: &[SizeBucket], output: &mut Output) -> Result<()> {
         let length = (bucket.samples as u128 * BAR as u128).div_ceil(most as u128) as usize;
         output.line(&format!(
             "{title:8} {:>10} to {:>10}  {:BAR$}  {}",
-            bytes(bucket.from),
-            bytes(bucket.to),
+            ByteSize(bucket.from).to_string(),
+            ByteSize(bucket.to).to_string(),
             "#".repeat(length),
             count(bucket.samples),
             BAR = BAR as usize

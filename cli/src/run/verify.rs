@@ -1,5 +1,6 @@
 //! `shardpack verify`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_pack::{AgainstReport, Progress, Sightings, VerifyOptions, VerifyReport, verify};
@@ -39,13 +40,13 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     match args.output.json {
         true => output.json(&report)?,
         false if args.output.quiet && report.is_whole() => {}
-        false => print(&report, output)?,
+        false => print(&report, &args.dataset.path, output)?,
     }
     Ok(if report.is_whole() { Exit::Done } else { Exit::Damage })
 }
 
 /// Everything that is wrong, a line each; the last line is the verdict.
-fn print(report: &VerifyReport, output: &mut Output) -> Result<()> {
+fn print(report: &VerifyReport, path: &Path, output: &mut Output) -> Result<()> {
     for damage in &report.damage {
         output.line(&format!("damage: {damage}"))?;
     }
@@ -68,7 +69,7 @@ fn print(report: &VerifyReport, output: &mut Output) -> Result<()> {
         output.line(&format!("note: {caveat}"))?;
     }
     output.line(&format!("digest {}", report.digest))?;
-    output.line(&verdict(report))
+    output.line(&verdict(report, path))
 }
 
 fn compared(against: &AgainstReport, output: &mut Output) -> Result<()> {
@@ -88,15 +89,15 @@ fn compared(against: &AgainstReport, output: &mut Output) -> Result<()> {
     output.line(&format!("against {}: {equal} equal", against.source))
 }
 
-fn verdict(report: &VerifyReport) -> String {
+fn verdict(report: &VerifyReport, path: &Path) -> String {
     let what = format!(
         "{} ({}, {}) in {} of {} in all: {}",
         counted(report.samples, "sample"),
-        counted(report.files, "file"),
+        counted(report.files, "field"),
         bytes(report.file_bytes),
         counted(report.shards, "shard"),
         bytes(report.shard_bytes),
-        report.dataset
+        path.display()
     );
     match (report.is_whole(), report.quick) {
         (true, false) => format!("whole: {what}"),
