@@ -1,5 +1,8 @@
 //! A manifest and indexes for shards that something else wrote.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde::Serialize;
 use shardpack_formats::{Compression, Position, Skipped, crc32c};
 use shardpack_manifest::{
@@ -64,6 +67,8 @@ pub fn adopt(
     free(dataset)?;
     let compression = one_compression(dataset)?;
     progress.enter(Stage::Pack);
+    progress.bytes_planned.store(dataset.shards().iter().map(|s| s.bytes).sum(), Relaxed);
+    progress.shards_planned.store(dataset.shards().len() as u64, Relaxed);
     let outcome = adopt_shards(dataset, options, progress)
         .and_then(|adopted| publish(dataset, compression, adopted, progress));
     let cleaned = dataset.store.remove(STAGING);
@@ -75,7 +80,7 @@ pub fn adopt(
 /// One indexed shard.
 struct Adopted {
     shard: Shard,
-    fields: std::collections::BTreeMap<String, FieldTotals>,
+    fields: BTreeMap<String, FieldTotals>,
     keys: Vec<KeyPlace>,
     skipped: Skipped,
 }

@@ -6,13 +6,13 @@ use shardpack_formats::Crc32c;
 use shardpack_store::{FileId, Listing, Sink, Source};
 
 use super::ls::samples;
-use super::parallel::each;
+use super::parallel::{check_stopped, each};
 use super::report::AgainstReport;
 use super::scan::Next;
 use super::verify::VerifyOptions;
 use super::{Dataset, sidecar};
+use crate::Result;
 use crate::progress::Progress;
-use crate::{Error, Result};
 
 /// Reads every file of `source` that the dataset has, and compares length and crc32c with what
 /// the index says, which [`verify`](super::verify) has compared with the shards.
@@ -31,9 +31,7 @@ pub(super) fn compare(
         let memory = options.memory / options.jobs.max(1) as u64;
         samples(dataset, number, memory, progress, &mut |sample| {
             let entry = &sample.entry;
-            if progress.stopped() {
-                return Err(Error::Stopped { done: 0, shards: dataset.shards().len() });
-            }
+            check_stopped(progress)?;
             for field in entry.fields {
                 let path = sidecar::path_of(&names, entry.record, entry.key, field.name);
                 let Some(path) = path else { continue };
@@ -46,7 +44,9 @@ pub(super) fn compare(
                     continue;
                 }
                 let len = source.listing().file(id).len;
-                if len == field.bytes && sink.of(source, id, len)? == field.crc32c {
+                let equal = len == field.bytes && sink.of(source, id, len)? == field.crc32c;
+                progress.add(1, len);
+                if equal {
                     report.equal += 1;
                 } else {
                     report.different.add(path);

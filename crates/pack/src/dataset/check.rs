@@ -8,6 +8,7 @@ use shardpack_store::Object;
 
 use super::input::ShardReader;
 use super::keys::{KeyPlace, hash};
+use super::parallel::check_stopped;
 use super::record::{Rules, blame, field_damage};
 use super::report::{Damage, ShardReport};
 use super::runs::{Budget, Cut, Runs, Step};
@@ -131,9 +132,7 @@ impl Check<'_> {
     ) -> Result<Option<Cut>> {
         let mut runs = Runs::new(self.index, stream, budget);
         loop {
-            if progress.stopped() {
-                return Err(Error::Stopped { done: 0, shards: self.dataset.shards().len() });
-            }
+            check_stopped(progress)?;
             let passed = match runs.next() {
                 Ok(Some(Step::Records { first, end, offset, bytes })) => {
                     self.records(first, end, offset, bytes);

@@ -24,6 +24,9 @@ const NO_SHARDS: &[&str] = &["index", "sagemaker"];
 const BESIDE: &[&str] =
     &["idx", "index", "tfindex", "json", "txt", "tsv", "csv", "lst", "md", "yaml", "manifest"];
 
+/// Files that are looked into before a folder counts as one without shards.
+const MOST_STRANGERS: usize = 64;
+
 /// Bytes that tell a format: a tar's first header.
 const START: usize = 512;
 
@@ -47,6 +50,7 @@ pub(super) fn shards(store: &dyn Store, prefix: &str, options: &ForeignOptions) 
     let by_name: Vec<Guess> = objects.iter().map(|o| by_name(&o.key)).collect();
     let named = by_name.iter().any(|guess| guess.0.is_some());
     let mut found: Option<(&str, String)> = None;
+    let mut strangers = 0;
     let mut shards = Vec::new();
     for (object, (format, compression)) in objects.into_iter().zip(by_name) {
         // Where some names tell what they are, the others are something else.
@@ -63,7 +67,13 @@ pub(super) fn shards(store: &dyn Store, prefix: &str, options: &ForeignOptions) 
             (None, Some(AMBIGUOUS)) => return Err(ambiguous(&object.key)),
             (None, Some(format)) => format,
             (None, None) if single => return Err(unknown(&object.key)),
-            (None, None) => continue,
+            (None, None) => {
+                strangers += 1;
+                if strangers == MOST_STRANGERS && found.is_none() {
+                    break; // a folder of other files, perhaps of millions
+                }
+                continue;
+            }
         };
         if let Some((before, shard)) = found.as_ref().filter(|(before, _)| *before != format) {
             return Err(Error::Usage(format!(

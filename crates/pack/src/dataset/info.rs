@@ -7,7 +7,7 @@ use shardpack_formats::{Label, Schema};
 use shardpack_manifest::{Digest, SampleHasher};
 
 use super::Dataset;
-use super::ls::{EntryField, View, samples};
+use super::ls::{View, samples};
 use super::scan::Next;
 use crate::progress::Progress;
 use crate::{Error, Result};
@@ -156,7 +156,7 @@ pub fn info(dataset: &Dataset<'_>, memory: u64, progress: &Progress) -> Result<I
             }
             classes.add(view);
             if dataset.manifest().is_none() {
-                let all: Vec<_> = entry.fields.iter().map(EntryField::to_index).collect();
+                let all: Vec<_> = entry.fields.iter().map(|f| f.to_index()).collect();
                 digest += hasher.digest(entry.key, &view.label, &all);
             }
             Ok(Next::Record)

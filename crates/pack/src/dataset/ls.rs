@@ -146,8 +146,8 @@ impl<'a> EntryField<'a> {
         Self { name, bytes, crc32c, offset }
     }
 
-    pub(super) fn to_index(&self) -> IndexField<'a> {
-        let Self { name, bytes: len, crc32c, offset } = *self;
+    pub(super) fn to_index(self) -> IndexField<'a> {
+        let Self { name, bytes: len, crc32c, offset } = self;
         IndexField { name, offset, len, crc32c }
     }
 }

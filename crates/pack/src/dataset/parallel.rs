@@ -40,17 +40,22 @@ pub(super) fn each<T: Send>(
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(number, _)| *number);
-    let finished = done.len();
-    let results = done.into_iter().map(|(_, outcome)| outcome).collect::<Result<Vec<T>>>()?;
-    match progress.stopped() && finished < count {
-        true => Err(stopped(finished, count)),
-        false => Ok(results),
+    let finished = done.iter().filter(|(_, outcome)| outcome.is_ok()).count();
+    let stopped = Error::Stopped { done: finished, shards: count };
+    let results: Result<Vec<T>> = done.into_iter().map(|(_, outcome)| outcome).collect();
+    match results {
+        Ok(_) if finished < count => Err(stopped),
+        Err(Error::Stopped { .. }) => Err(stopped),
+        results => results,
     }
 }
 
-/// The error of work that [`Progress::stop`] ended.
-pub(super) fn stopped(finished: usize, count: usize) -> Error {
-    Error::Stopped { done: finished, shards: count }
+/// What work returns when it sees that it is to stop. [`each`] fills in how far the run came.
+pub(super) fn check_stopped(progress: &Progress) -> Result<()> {
+    match progress.stopped() {
+        true => Err(Error::Stopped { done: 0, shards: 0 }),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

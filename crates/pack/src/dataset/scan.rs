@@ -8,6 +8,7 @@ use shardpack_store::Object;
 use super::Dataset;
 use super::check::read_failed;
 use super::input::ShardReader;
+use super::parallel::check_stopped;
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -100,9 +101,7 @@ pub(super) fn scan(
         let mut record = Record::default();
         let (mut next, mut passed) = (start.record, 0);
         loop {
-            if progress.stopped() {
-                return Err(Error::Stopped { done: 0, shards: dataset.shards().len() });
-            }
+            check_stopped(progress)?;
             match decoder.read(&mut record) {
                 Ok(true) => {
                     progress.add(0, record.offset + record.len - passed);

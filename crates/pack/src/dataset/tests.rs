@@ -1,5 +1,7 @@
 //! Reading by the index in small pieces, and what every path does with names and splits.
 
+use shardpack_formats::{Label, crc32c};
+use shardpack_manifest::{IndexBuilder, IndexEntry, IndexField, Manifest};
 use shardpack_store::{MemoryStore, MemoryTree, Object, PutMode, Store};
 
 use super::input::ShardReader;
@@ -84,7 +86,7 @@ fn a_stream_that_ends_early_gives_what_is_whole_first() {
                 match runs.next() {
                     Ok(Some(Step::Records { end, .. })) => records = end,
                     Ok(Some(Step::Large { record, last, .. })) => {
-                        records = record + usize::from(last)
+                        records = record + usize::from(last);
                     }
                     Ok(Some(Step::Outside { .. })) => {}
                     Ok(None) => break None,
@@ -192,4 +194,116 @@ fn formats_are_found_or_asked_for() {
     let unknown = ForeignOptions { format: Some("zip".into()), ..Default::default() };
     let error = Dataset::foreign(&store, "s", &unknown).unwrap_err();
     assert!(matches!(error, Error::Format(_)), "{error:?}");
+}
+
+/// Writes the index of the only shard anew, each entry as `change` makes it, and a manifest that
+/// agrees with it: nothing but the shard itself contradicts them.
+fn lie(store: &MemoryStore, change: impl Fn(usize, &mut Told)) {
+    let old = Dataset::open(store).unwrap();
+    let index = sidecar::index(&old, 0).unwrap().unwrap();
+    let mut builder = IndexBuilder::default();
+    for (i, record) in index.iter().enumerate() {
+        let mut told = Told {
+            key: record.key.into(),
+            label: record.label.to_label(),
+            offset: record.offset,
+            len: record.len,
+            crc32c: record.crc32c,
+            fields: record.fields.clone().map(|f| (f.name.into(), f)).collect(),
+        };
+        change(i, &mut told);
+        let fields: Vec<_> =
+            told.fields.iter().map(|(name, f)| IndexField { name, ..*f }).collect();
+        let Told { key, label, offset, len, crc32c, .. } = &told;
+        let (offset, len, crc32c) = (*offset, *len, *crc32c);
+        let entry = IndexEntry { key, id: record.id, label, offset, len, crc32c, fields: &fields };
+        builder.push(&entry).unwrap();
+    }
+    let summary = builder.summary();
+    let bytes = builder.finish(index.shard()).unwrap();
+    let manifest = old.manifest().unwrap();
+    let mut row = manifest.shards[0].clone();
+    (row.samples, row.files, row.body_bytes) = (summary.samples, summary.files, summary.body_bytes);
+    row.digest = summary.digest;
+    row.index.bytes = bytes.len() as u64;
+    row.index.crc32c = crc32c(&bytes);
+    let mut new = Manifest::new(manifest.format.clone(), manifest.order);
+    (new.plan, new.options) = (manifest.plan, manifest.options.clone());
+    new.push(row.clone(), &summary.fields).unwrap();
+    store.put(&row.index.path, &bytes, PutMode::Replace).unwrap();
+    store.put("manifest.json", &new.to_bytes().unwrap(), PutMode::Replace).unwrap();
+}
+
+struct Told<'a> {
+    key: String,
+    label: Label,
+    offset: u64,
+    len: u64,
+    crc32c: u32,
+    fields: Vec<(String, IndexField<'a>)>,
+}
+
+#[test]
+fn an_index_that_lies_is_found_by_decoding() {
+    type Lie = (&'static str, fn(usize, &mut Told<'_>));
+    let lies: &[Lie] = &[
+        ("key", |i, told| told.key = format!("other{i}")),
+        ("no field", |_, told| told.fields[0].0 = "zzz".into()),
+        ("field", |_, told| told.fields[0].1.crc32c ^= 1),
+        ("field", |_, told| told.fields[0].1.len -= 1),
+        ("elsewhere", |_, told| {
+            // The same bytes stand twice in each record.
+            let other = told.fields[1].1.offset;
+            told.fields[0].1.offset = other;
+        }),
+        ("fields", |_, told| drop(told.fields.pop())),
+        ("label", |_, told| told.label.values = vec![7.0]),
+    ];
+    for format in ["webdataset", "tfrecord", "recordio-protobuf"] {
+        for (i, (want, change)) in lies.iter().enumerate() {
+            let files: &[(&str, &[u8])] =
+                &[("a.t1", b"same"), ("a.t2", b"same"), ("b.t1", b"same"), ("b.t2", b"same")];
+            let store = packed(format, files);
+            lie(&store, |_, _| ());
+            let honest = verify(
+                &Dataset::open(&store).unwrap(),
+                &VerifyOptions::default(),
+                &Progress::default(),
+            );
+            assert!(honest.unwrap().is_whole(), "{format}");
+            lie(&store, |number, told| {
+                if number == 1 {
+                    change(number, told);
+                }
+            });
+            let dataset = Dataset::open(&store).unwrap();
+            let report = verify(&dataset, &VerifyOptions::default(), &Progress::default()).unwrap();
+            let [damage] = &report.damage[..] else { panic!("{format} {i}: {report:#?}") };
+            assert_eq!((damage.record, report.samples), (Some(1), 1), "{format} {i}");
+            assert!(damage.reason.contains(want), "{format} {i}: {damage}");
+        }
+    }
+}
+
+/// Two records told as one: every checksum holds, but the shard has two.
+#[test]
+fn a_record_that_the_index_hides_is_found() {
+    let store = packed("tfrecord", &[("a.txt", b"1"), ("b.txt", b"2"), ("c.txt", b"3")]);
+    let shard = Dataset::open(&store).unwrap().shards()[0].path.clone();
+    let bytes = whole(&*store.open(&shard).unwrap());
+    lie(&store, |number, told| {
+        if number == 1 {
+            // Ends where the file ends; the third record then has no room, so it is empty.
+            told.len = bytes.len() as u64 - told.offset;
+            told.crc32c = crc32c(&bytes[told.offset as usize..]);
+        }
+        if number == 2 {
+            (told.offset, told.len, told.crc32c) = (bytes.len() as u64, 0, 0);
+            told.fields.clear();
+        }
+    });
+    let dataset = Dataset::open(&store).unwrap();
+    let report = verify(&dataset, &VerifyOptions::default(), &Progress::default()).unwrap();
+    let records: Vec<_> = report.damage.iter().map(|d| d.record).collect();
+    assert_eq!(records, [Some(1), Some(2)], "{:#?}", report.damage);
 }

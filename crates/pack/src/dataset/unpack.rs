@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 use shardpack_formats::{Crc32c, Error as FormatError, ErrorKind, Position, Record, crc32c};
@@ -13,7 +14,7 @@ use super::Dataset;
 use super::check::{overlap, read_failed, said};
 use super::input::ShardReader;
 use super::ls::{matching, samples};
-use super::parallel::each;
+use super::parallel::{check_stopped, each};
 use super::record::field_damage;
 use super::runs::{Budget, Cut, Runs, Step};
 use super::scan::Next;
@@ -70,6 +71,7 @@ pub fn unpack(
     let numbers = chosen(dataset, options)?;
     must_be_empty(out)?;
     progress.enter(Stage::Pack);
+    plan(dataset, &numbers, progress);
     let local = LocalOptions { durable: false, ..LocalOptions::default() };
     let files = LocalStore::open(out, &local);
     let shards = each(numbers.len(), options.jobs, progress, |i| {
@@ -95,6 +97,16 @@ pub fn unpack(
         report.label_fields += shard.label_fields;
     }
     Ok(report)
+}
+
+/// Says how much there is to write, where the manifest tells.
+fn plan(dataset: &Dataset<'_>, numbers: &[usize], progress: &Progress) {
+    progress.shards_planned.store(numbers.len() as u64, Relaxed);
+    if let Some(manifest) = dataset.manifest() {
+        let shards = || numbers.iter().filter_map(|i| manifest.shards.get(*i));
+        progress.bytes_planned.store(shards().map(|s| s.body_bytes).sum(), Relaxed);
+        progress.files_planned.store(shards().map(|s| s.files).sum(), Relaxed);
+    }
 }
 
 /// One sync of the file system costs less than one a file.
@@ -192,7 +204,7 @@ impl<'a> Unpack<'a> {
             stream.map_err(|e| self.cut(index, Cut { record: 0, offset: 0, error: Some(e) }))?;
         let mut runs = Runs::new(index, stream, budget);
         loop {
-            self.check_stopped()?;
+            check_stopped(self.progress)?;
             match runs.next() {
                 Ok(Some(Step::Records { first, end, offset, bytes })) => {
                     for i in first..end {
@@ -219,7 +231,7 @@ impl<'a> Unpack<'a> {
     fn decoded(&mut self, memory: u64) -> Result<()> {
         let (dataset, number, progress) = (self.dataset, self.number, self.progress);
         samples(dataset, number, memory, progress, &mut |view| {
-            self.check_stopped()?;
+            check_stopped(self.progress)?;
             let entry = &view.entry;
             let Some(sample) = view.sample else { return Ok(Next::Record) };
             for field in &sample.fields {
@@ -339,8 +351,10 @@ impl<'a> Unpack<'a> {
             return Ok(LargeFile { upload: None, path: String::new(), crc });
         };
         if field.offset.is_none() {
-            let reason = "the body of {:?} does not lie in one piece, and the record is too large to be decoded in memory; give more --memory";
-            return Err(self.damaged(place, reason.replace("{:?}", field.name)));
+            let name = field.name;
+            return Err(self.damaged(place, format!(
+                "the body of {name:?} does not lie in one piece, and the record is too large to be decoded in memory; give more --memory"
+            )));
         }
         let path = plain(&path).to_owned();
         let upload = self
@@ -348,13 +362,6 @@ impl<'a> Unpack<'a> {
             .create(&path, Some(field.len))
             .map_err(|error| self.refused(place, &path, error))?;
         Ok(LargeFile { upload: Some(upload), path, crc })
-    }
-
-    fn check_stopped(&self) -> Result<()> {
-        match self.progress.stopped() {
-            true => Err(Error::Stopped { done: 0, shards: self.dataset.shards().len() }),
-            false => Ok(()),
-        }
     }
 
     fn damaged(&self, place: (u64, u64, &str), reason: String) -> Error {

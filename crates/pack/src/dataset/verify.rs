@@ -1,6 +1,7 @@
 //! Proving a dataset.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering::Relaxed;
 
 use shardpack_formats::Position;
 use shardpack_manifest::{Digest, FieldTotals, Index, Shard};
@@ -44,9 +45,7 @@ pub fn verify(
     if options.quick && dataset.manifest().is_none() {
         return Err(Error::Usage("a quick check needs a manifest; `index` makes one".into()));
     }
-    progress.enter(Stage::Pack);
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
-    progress.shards_planned.store(dataset.shards().len() as u64, relaxed);
+    plan(dataset, options, progress);
     let outcomes = match dataset.manifest() {
         Some(manifest) => each(manifest.shards.len(), options.jobs, progress, |i| {
             with_manifest(dataset, i, &manifest.shards[i], options, progress)
@@ -66,6 +65,25 @@ pub fn verify(
         report.against = Some(against::compare(dataset, source, options, progress)?);
     }
     Ok(report)
+}
+
+/// Says how much there is to read: shards before compression, and the files to compare with.
+fn plan(dataset: &Dataset<'_>, options: &VerifyOptions<'_>, progress: &Progress) {
+    progress.enter(Stage::Pack);
+    let mut bytes = match dataset.manifest() {
+        _ if options.quick => 0,
+        Some(manifest) => manifest.shards.iter().map(|s| s.stream_bytes).sum(),
+        None => dataset.shards().iter().map(|s| s.bytes).sum(),
+    };
+    let mut shards = dataset.shards().len() as u64;
+    if let Some(source) = options.against {
+        let listing = source.listing();
+        bytes += listing.iter().map(|file| file.len).sum::<u64>();
+        shards *= 2;
+        progress.files_planned.store(listing.len() as u64, Relaxed);
+    }
+    progress.bytes_planned.store(bytes, Relaxed);
+    progress.shards_planned.store(shards, Relaxed);
 }
 
 /// What came of a shard, and the sums over its index.
