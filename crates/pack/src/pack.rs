@@ -26,9 +26,7 @@ use crate::{Error, Result, labels};
 /// use shardpack_pack::{PackOptions, Progress, pack};
 /// use shardpack_store::{MemoryStore, MemoryTree};
 ///
-/// let mut files = MemoryTree::new();
-/// files.insert("cat/1.jpg", b"meow".to_vec());
-/// files.insert("dog/2.jpg", b"woof".to_vec());
+/// let files = MemoryTree::new([("cat/1.jpg", "meow"), ("dog/2.jpg", "woof")]);
 /// let store = MemoryStore::new();
 /// let report = pack(&files, &store, &PackOptions::default(), &Progress::default())?;
 /// assert_eq!((report.samples, report.shards), (2, 1));
