@@ -1,67 +1,107 @@
-//! How many threads should be at work: as many as there are jobs while the cores are busy, more
-//! while they wait for disks and networks, up to the depth that was asked for.
+//! How many threads should be at work: as many as there are jobs while the cores are the limit,
+//! more while threads wait for disks and networks, up to the depth that was asked for.
 //!
 //! One rule serves a hot page cache (two cores, two threads), a cold disk, a network file system
-//! at two milliseconds a call, and an fsync: the process's own processor time says whether the
-//! cores are idle. A fixed number was tried first: 32 threads halve the time of a cold run and
-//! cost a quarter in a hot one.
+//! at two milliseconds a call, and an fsync: each thread says how long it waited, and there are
+//! enough threads when those that do not wait fill the jobs. A fixed number was tried first: 32
+//! threads halve the time of a cold run and cost a quarter in a hot one. So was the process's
+//! processor time: a busy neighbour looks like waiting there.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How long to watch before judging. Shorter windows mistake scheduling for waiting.
-const WINDOW: Duration = Duration::from_millis(15);
-/// Below this share of the cores' time the cores are idle, and threads are added.
-const IDLE: f64 = 0.80;
-/// Above this share threads are taken away again.
-const BUSY: f64 = 0.95;
+/// Wall time and, within it, time that a thread ran or wanted to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Effort {
+    wall: Duration,
+    busy: Duration,
+}
 
-/// Watches the process and says how many tasks should be in flight.
+/// Measures the effort of the thread that made it.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    /// `cpu-time wait-time slices` in nanoseconds; wait-time is the queue for a core.
+    schedstat: Option<File>,
+    wall: Instant,
+    busy: Duration,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        let schedstat = File::open("/proc/thread-self/schedstat").ok();
+        let mut watch = Self { schedstat, wall: Instant::now(), busy: Duration::ZERO };
+        watch.busy = watch.busy_so_far();
+        watch
+    }
+
+    /// The effort since the last lap.
+    pub(crate) fn lap(&mut self) -> Effort {
+        let (wall, busy) = (Instant::now(), self.busy_so_far());
+        let effort = Effort { wall: wall - self.wall, busy: busy.saturating_sub(self.busy) };
+        (self.wall, self.busy) = (wall, busy);
+        effort
+    }
+
+    /// Time on a core and in the queue for one; without the kernel's counters only the former.
+    fn busy_so_far(&self) -> Duration {
+        self.counters().unwrap_or_else(|| {
+            let time = clock_gettime(ClockId::ThreadCPUTime);
+            Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+        })
+    }
+
+    fn counters(&self) -> Option<Duration> {
+        let mut text = [0; 64];
+        let len = self.schedstat.as_ref()?.read_at(&mut text, 0).ok()?;
+        let mut numbers = std::str::from_utf8(&text[..len]).ok()?.split_ascii_whitespace();
+        let (cpu, queue) =
+            (numbers.next()?.parse::<u64>().ok()?, numbers.next()?.parse::<u64>().ok()?);
+        Some(Duration::from_nanos(cpu + queue))
+    }
+}
+
+/// Effort to see before judging, in wall time of all threads: less is noise.
+const WINDOW: Duration = Duration::from_millis(20);
+
+/// Says how many tasks should be in flight.
 #[derive(Debug)]
 pub(crate) struct Crew {
     jobs: usize,
     most: usize,
     target: usize,
-    since: Instant,
-    cpu: Duration,
+    seen: Effort,
 }
 
 impl Crew {
     /// Starts with one task a job; never more than `most`.
     pub(crate) fn new(jobs: usize, most: usize) -> Self {
-        let target = jobs.min(most);
-        Self { jobs, most, target, since: Instant::now(), cpu: process_time() }
+        Self { jobs, most, target: jobs.min(most), seen: Effort::default() }
     }
 
     /// Tasks that should be in flight now.
-    pub(crate) fn target(&mut self) -> usize {
-        let elapsed = self.since.elapsed();
-        if elapsed >= WINDOW {
-            let cpu = process_time();
-            let used = cpu.saturating_sub(self.cpu).as_secs_f64();
-            self.target = self.judge(used / (elapsed.as_secs_f64() * self.jobs as f64));
-            (self.since, self.cpu) = (Instant::now(), cpu);
-        }
+    pub(crate) fn target(&self) -> usize {
         self.target
     }
 
-    /// The next target, from the share of the cores' time that was used.
-    fn judge(&self, share: f64) -> usize {
-        let least = self.jobs.min(self.most);
-        if share < IDLE {
-            (self.target * 2).min(self.most)
-        } else if share > BUSY {
-            (self.target * 3 / 4).max(least)
-        } else {
-            self.target
+    /// Takes note of a task's effort.
+    pub(crate) fn note(&mut self, effort: Effort) {
+        self.seen.wall += effort.wall;
+        self.seen.busy += effort.busy;
+        if self.seen.wall >= WINDOW * self.target as u32 {
+            let seen = std::mem::take(&mut self.seen);
+            self.target = self.judge(seen.busy.as_secs_f64() / seen.wall.as_secs_f64());
         }
     }
-}
 
-fn process_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    /// As many threads as fill the jobs, when each is busy for this share of its time. Doubling at
+    /// most, so that one slow call is not a verdict.
+    fn judge(&self, busy: f64) -> usize {
+        let wanted = (self.jobs as f64 / busy.clamp(1e-3, 1.0)).round() as usize;
+        wanted.min(self.target * 2).clamp(self.jobs.min(self.most), self.most)
+    }
 }
 
 #[cfg(test)]
@@ -69,17 +109,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_while_idle_and_shrinks_while_busy() {
+    fn as_many_threads_as_fill_the_jobs() {
         let mut crew = Crew::new(2, 64);
-        for want in [4, 8, 16, 32, 64, 64] {
-            crew.target = crew.judge(0.1);
-            assert_eq!(crew.target, want);
-        }
-        assert_eq!(crew.judge(0.9), 64);
-        for want in [48, 36, 27, 20, 15, 11, 8, 6, 4, 3, 2, 2] {
-            crew.target = crew.judge(1.0);
-            assert_eq!(crew.target, want);
+        for (busy, want) in [
+            (1.0, 2),
+            (0.1, 4),
+            (0.1, 8),
+            (0.1, 16),
+            (0.1, 20),
+            (0.01, 40),
+            (0.01, 64),
+            (0.5, 4),
+            (1.0, 2),
+        ] {
+            crew.target = crew.judge(busy);
+            assert_eq!(crew.target, want, "busy {busy}");
         }
         assert_eq!(Crew::new(8, 4).target(), 4);
+    }
+
+    #[test]
+    fn judges_after_a_window_of_every_thread() {
+        let mut crew = Crew::new(2, 64);
+        let waiting = Effort { wall: WINDOW, busy: Duration::ZERO };
+        crew.note(waiting);
+        assert_eq!(crew.target(), 2);
+        crew.note(waiting);
+        assert_eq!(crew.target(), 4);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_not_busy() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let mut watch = Stopwatch::start();
+        let waited = receiver.recv_timeout(Duration::from_millis(50));
+        let effort = watch.lap();
+        assert!(waited.is_err() && effort.wall >= Duration::from_millis(50));
+        assert!(effort.busy < effort.wall / 2, "{effort:?}");
+        drop(sender);
     }
 }

@@ -8,14 +8,14 @@ use std::collections::{HashMap, VecDeque};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::crew::Crew;
+use crate::crew::{Crew, Effort, Stopwatch};
 use crate::shard::{Context, Scratch, ShardWork, Unit, UnitDone, UnitSize};
 use crate::{Error, Result};
 
 /// What a worker does.
 enum Task {
     Write(Unit),
-    Seal(usize, Box<ShardWork>),
+    Seal(Box<ShardWork>),
 }
 
 /// What came of it.
@@ -39,11 +39,10 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
         context.options.io_depth.max(context.options.jobs).min((memory / LEAST_BUFFER) as usize);
     let capacity = (memory / most as u64).min(BUFFER) as usize & !(crate::writer::ALIGN - 1);
     let size = unit_size(context, &todo, most);
-    let mut queue =
-        Queue { todo: todo.into(), open: HashMap::new(), filling: None, ready: VecDeque::new() };
+    let mut queue = Queue::new(todo, context.options.jobs);
     let mut crew = Crew::new(context.options.jobs, most);
     let (tasks, inbox) = bounded::<Task>(2 * most);
-    let (outbox, results) = unbounded::<Done>();
+    let (outbox, results) = unbounded::<(Done, Effort)>();
     std::thread::scope(|scope| {
         let (mut workers, mut in_flight, mut failed) = (0, 0, None);
         loop {
@@ -75,8 +74,9 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
             if in_flight == 0 {
                 break;
             }
-            let Ok(done) = results.recv() else { break };
+            let Ok((done, effort)) = results.recv() else { break };
             in_flight -= 1;
+            crew.note(effort);
             if let Err(error) = queue.take(context, done)
                 && failed.as_ref().is_none_or(|e| matches!(e, Error::Interrupted { .. }))
             {
@@ -106,9 +106,16 @@ fn unit_size(context: &Context<'_>, todo: &[usize], most: usize) -> UnitSize {
     }
 }
 
-fn work(context: &Context<'_>, capacity: usize, inbox: &Receiver<Task>, outbox: &Sender<Done>) {
+fn work(
+    context: &Context<'_>,
+    capacity: usize,
+    inbox: &Receiver<Task>,
+    outbox: &Sender<(Done, Effort)>,
+) {
     let mut scratch = Scratch::default();
+    let mut watch = Stopwatch::start();
     for task in inbox {
+        watch.lap(); // waiting for a task is nobody's effort
         let done = match task {
             Task::Write(unit) => {
                 let done = unit.write(context, capacity, &mut scratch);
@@ -116,9 +123,9 @@ fn work(context: &Context<'_>, capacity: usize, inbox: &Receiver<Task>, outbox: 
                 drop(unit); // gives the upload back before the coordinator may seal it
                 Done::Wrote(shard, done)
             }
-            Task::Seal(_, work) => Done::Sealed(work.seal(context)),
+            Task::Seal(work) => Done::Sealed(work.seal(context)),
         };
-        if outbox.send(done).is_err() {
+        if outbox.send((done, watch.lap())).is_err() {
             return;
         }
     }
@@ -128,27 +135,43 @@ fn work(context: &Context<'_>, capacity: usize, inbox: &Receiver<Task>, outbox: 
 struct Queue {
     todo: VecDeque<usize>,
     open: HashMap<usize, ShardWork>,
-    filling: Option<usize>,
+    /// Shards that still hand out units, in turn.
+    filling: VecDeque<usize>,
+    /// How many of them there should be.
+    breadth: usize,
     ready: VecDeque<Task>,
 }
 
 impl Queue {
+    /// Two shards a job are filled at a time and give units in turn: a file system lets one thread
+    /// at a time write into a file, so neighbours in time should not be neighbours in a shard.
+    fn new(todo: Vec<usize>, jobs: usize) -> Self {
+        Self {
+            todo: todo.into(),
+            open: HashMap::new(),
+            filling: VecDeque::new(),
+            breadth: 2 * jobs,
+            ready: VecDeque::new(),
+        }
+    }
+
     fn next(&mut self, context: &Context<'_>, size: UnitSize) -> Result<Option<Task>> {
         if let Some(task) = self.ready.pop_front() {
             return Ok(Some(task));
         }
         loop {
-            if let Some(work) = self.filling.and_then(|shard| self.open.get_mut(&shard)) {
-                if let Some(unit) = work.unit(context, size) {
-                    return Ok(Some(Task::Write(unit)));
-                }
+            while self.filling.len() < self.breadth
+                && let Some(shard) = self.todo.pop_front()
+            {
+                self.open.insert(shard, ShardWork::start(context, shard, HashMap::new())?);
+                self.filling.push_back(shard);
             }
-            let Some(shard) = self.todo.pop_front() else {
-                self.filling = None;
-                return Ok(None);
-            };
-            self.open.insert(shard, ShardWork::start(context, shard, HashMap::new())?);
-            self.filling = Some(shard);
+            let Some(shard) = self.filling.pop_front() else { return Ok(None) };
+            if let Some(unit) = self.open.get_mut(&shard).and_then(|work| work.unit(context, size))
+            {
+                self.filling.push_back(shard);
+                return Ok(Some(Task::Write(unit)));
+            }
         }
     }
 
@@ -171,7 +194,7 @@ impl Queue {
                     let again = ShardWork::start(context, shard, splits)?;
                     self.again(context, shard, again);
                 }
-                None => self.ready.push_back(Task::Seal(shard, Box::new(work))),
+                None => self.ready.push_back(Task::Seal(Box::new(work))),
             }
         }
         Ok(())
