@@ -1,5 +1,6 @@
 //! Ctrl-C, and SIGTERM from whoever runs the job.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::thread;
 
@@ -49,6 +50,9 @@ fn signals() -> Result<Signals> {
 }
 
 fn end(log: Log, message: &str) -> ! {
+    if std::io::stderr().is_terminal() {
+        eprintln!(); // a bar may stand on the line
+    }
     let exit = Exit::Interrupted;
     Failure { exit, ..Failure::new(message) }.report(log);
     std::process::exit(exit as i32)

@@ -64,7 +64,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
     let whole: u64 = whole.parse().ok()?;
     let divisor = 10u128.checked_pow(fraction.len() as u32)?;
     let fraction = fraction.parse::<u64>().ok()? as u128 * scale as u128;
-    if fraction % divisor != 0 {
+    if !fraction.is_multiple_of(divisor) {
         return None;
     }
     whole.checked_mul(scale)?.checked_add(u64::try_from(fraction / divisor).ok()?)
@@ -73,7 +73,8 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
 /// The shortest exact way to write it.
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0 % scale == 0);
+        let exact =
+            UNITS.iter().find(|(_, scale)| self.0 >= *scale && self.0.is_multiple_of(*scale));
         let (unit, scale) = exact.unwrap_or(&("B", 1));
         match *scale {
             1 => write!(f, "{}", self.0),

@@ -21,6 +21,16 @@ fn tree(home: &Home) {
     }
 }
 
+fn tree_and(home: &Home, name: &str) {
+    tree(home);
+    home.write(name, "x");
+}
+
+fn tree_linked(home: &Home, name: &str) {
+    tree(home);
+    link(home, "src", name);
+}
+
 const CASES: &[Case] = &[
     // The source.
     ("pack nowhere dst", nothing, &["error: nowhere: no such file", "hint:"]),
@@ -39,10 +49,7 @@ const CASES: &[Case] = &[
     ("pack src dst --symlinks error", linked, &["b.jpg", "symbolic link"]),
     (
         "pack src dst",
-        |h| {
-            dir(h, "src");
-            link(h, "gone", "src/a.jpg")
-        },
+        |h| dangling(h, "src/a.jpg"),
         &["a.jpg: is a symbolic link that points nowhere"],
     ),
     ("pack s3://bucket/src dst", nothing, &["s3:// is not a path"]),
@@ -68,43 +75,15 @@ const CASES: &[Case] = &[
     ("pack src src", tree, &["the same folder"]),
     ("pack src src/dst", tree, &["src/dst lies inside of the source src", "hint:"]),
     ("pack src src/no/../dst", tree, &["lies inside of the source"]),
-    (
-        "pack src link/dst",
-        |h| {
-            tree(h);
-            link(h, "src", "link")
-        },
-        &["lies inside of the source"],
-    ),
+    ("pack src link/dst", |h| tree_linked(h, "link"), &["lies inside of the source"]),
     (
         "pack dst/src dst",
         |h| h.write("dst/src/a.jpg", "x"),
         &["the source dst/src lies inside of dst"],
     ),
-    (
-        "pack src dst",
-        |h| {
-            tree(h);
-            h.write("dst", "x")
-        },
-        &["dst: is a file", "hint:"],
-    ),
-    (
-        "pack src dst",
-        |h| {
-            tree(h);
-            h.write("dst/mine", "x")
-        },
-        &["dst", "not empty", "mine"],
-    ),
-    (
-        "pack src dst",
-        |h| {
-            tree(h);
-            h.write("dst/.mine", "x")
-        },
-        &["dst", "not empty", ".mine"],
-    ),
+    ("pack src dst", |h| tree_and(h, "dst"), &["dst: is a file", "hint:"]),
+    ("pack src dst", |h| tree_and(h, "dst/mine"), &["dst", "not empty", "mine"]),
+    ("pack src dst", |h| tree_and(h, "dst/.mine"), &["dst", "not empty", ".mine"]),
     ("pack src s3://bucket/dst", tree, &["s3:// is not a path", "aws s3 sync"]),
     // Options.
     (
@@ -152,14 +131,7 @@ const CASES: &[Case] = &[
     ("pack src.tar dst", |h| tar(h, b"/a.jpg"), &["src.tar", "/a.jpg"]),
     ("pack src.tar dst", |h| tar(h, b"a\nb.jpg"), &["a\\nb", "rename"]),
     ("pack src.tar dst", |h| pax(h, b"a\0b.jpg"), &["src.tar", "NUL"]),
-    (
-        "pack src dst",
-        |h| {
-            h.write("src/a.jpg", "x");
-            h.write("src/a.JPG", "y")
-        },
-        &["a.JPG and a.jpg", "lower case"],
-    ),
+    ("pack src dst", |h| tree_and(h, "src/a/1.JPG"), &["a/1.JPG and a/1.jpg", "lower case"]),
     (
         "pack src dst",
         |h| h.write("src/README", "x"),
@@ -279,7 +251,8 @@ fn a_source_that_may_not_be_read_is_named() {
 /// the other, so that the last can be changed once packing was seen to begin.
 #[test]
 fn a_file_that_changes_during_the_run_is_named() {
-    let changes: [(&str, fn(&Path)); 3] = [
+    type Change = (&'static str, fn(&Path));
+    let changes: [Change; 3] = [
         ("grows", |path| fs::write(path, "now it is longer").expect("a file")),
         ("shrinks", |path| fs::write(path, "").expect("a file")),
         ("vanishes", |path| fs::remove_file(path).expect("a file")),
@@ -313,6 +286,11 @@ fn dir(home: &Home, name: &str) {
 
 fn link(home: &Home, target: &str, name: &str) {
     symlink(target, home.path(name)).expect("a link");
+}
+
+fn dangling(home: &Home, name: &str) {
+    dir(home, "src");
+    link(home, "gone", name);
 }
 
 fn linked(home: &Home) {

@@ -35,7 +35,7 @@ fn build() -> PathBuf {
         let message: Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     };
-    messages.lines().filter_map(executable).last().expect("cargo names the binary")
+    messages.lines().filter_map(executable).next_back().expect("cargo names the binary")
 }
 
 /// What a run left.

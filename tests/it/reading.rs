@@ -24,7 +24,7 @@ fn damage(home: &Home) -> String {
     let shards = home.files("dst");
     let path = shards.keys().find(|name| name.starts_with("shards/")).expect("a shard").clone();
     let listed = home.line("ls dst -l").done().stdout;
-    let last = listed.lines().filter(|line| line.starts_with(&path)).last().expect("a record");
+    let last = listed.lines().rfind(|line| line.starts_with(&path)).expect("a record");
     let offset: usize = last.split('\t').nth(2).expect("an offset").parse().expect("a number");
     let mut bytes = shards[&path].clone();
     bytes[offset + 512] ^= 1; // behind the header of its first field

@@ -56,9 +56,8 @@ fn killed_at_any_moment_a_run_is_finished_to_the_same_bytes() {
     while killed < kills || finished < 3 {
         let jobs = [1, 2, 8][finished % 3];
         let line = format!("{PACK} --jobs {jobs}");
-        // The second half of the runs is killed ever later, so that publishing is hit as well.
         for _ in 0..5 {
-            killed += u32::from(kill_once(&home, &line, &mut random));
+            killed += u32::from(kill_once(&home, &line, sealed(&whole), &mut random));
             check_unfinished(&home.files("dst"), &whole);
         }
         home.line(&line).done();
@@ -70,17 +69,17 @@ fn killed_at_any_moment_a_run_is_finished_to_the_same_bytes() {
 }
 
 /// Starts a run and kills it after a random event and a random moment; false when it was faster.
-fn kill_once(home: &Home, line: &str, random: &mut Random) -> bool {
+fn kill_once(home: &Home, line: &str, shards: u64, random: &mut Random) -> bool {
     let mut running = home.start(line);
-    let (staging, shards) = (home.path("dst/.shardpack/index"), home.path("dst/shards"));
+    let (staging, published) = (home.path("dst/.shardpack/index"), home.path("dst/index"));
     let count = || fs::read_dir(&staging).map_or(0, |folder| folder.count() as u64);
-    let wanted = random.below(SHARDS + 8);
-    let happened = match wanted {
+    // One kill in five falls into publishing, which is short.
+    let happened = match random.below(shards + shards / 4) {
         0 => running.until(|| home.path("dst/.shardpack/plan.json").exists()),
-        early if early <= SHARDS => running.until(|| count() >= early || shards.exists()),
-        _ => running.until(|| shards.exists() || home.path("dst/index").exists()),
+        early if early < shards => running.until(|| count() >= early || published.exists()),
+        _ => running.until(|| published.exists()),
     };
-    let moment = Instant::now() + Duration::from_micros(random.below(3_000));
+    let moment = Instant::now() + Duration::from_micros(random.below(2_000));
     running.until(|| Instant::now() >= moment);
     running.kill() && happened
 }

@@ -60,10 +60,7 @@ mod tests {
 
     #[test]
     fn ids_lead_to_the_files_that_are_left() {
-        let mut tree = MemoryTree::new();
-        for (path, body) in [("a/1", "one"), ("a/2", "two"), ("b/3", "three")] {
-            tree.insert(path, body.as_bytes().to_vec());
-        }
+        let tree = MemoryTree::new([("a/1", "one"), ("a/2", "two"), ("b/3", "three")]);
         let selected = Selected::new(tree, |file| (file.name == b"2").then_some("excluded"));
         let names: Vec<_> = selected.listing().iter().map(|file| file.display()).collect();
         assert_eq!(names, ["a/1", "b/3"]);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_pack::{AgainstReport, Progress, Sightings, VerifyOptions, VerifyReport, verify};
+use shardpack_store::WalkOptions;
 
 use super::dataset::Place;
 use super::source;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     let progress = Arc::new(Progress::default());
     let display = super::display(args.output, "verifying", &progress, log);
     let defaults = VerifyOptions::default();
-    let open = |path| source::open(path, &args.files, 32);
+    let open = |path| source::open(path, &args.files, WalkOptions::default().io_depth);
     let against = args.against.as_deref().map(open).transpose()?;
     let options = VerifyOptions {
         against: against.as_deref(),
