@@ -1,6 +1,7 @@
 //! A dataset against the files that it was packed from.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_formats::Crc32c;
 use shardpack_store::{FileId, Listing, Sink, Source};
@@ -22,49 +23,30 @@ pub(super) fn compare(
     options: &VerifyOptions<'_>,
     progress: &Progress,
 ) -> Result<AgainstReport> {
-    let paths = Paths::new(source.listing());
-    let seen: Vec<AtomicBool> = source.listing().iter().map(|_| AtomicBool::new(false)).collect();
+    let expected = Expected::new(source.listing());
     let shards = each(dataset.shards().len(), options.jobs, progress, |number| {
-        let names = sidecar::names(dataset, number)?;
-        let mut sink = Checksum::new();
-        let mut report = AgainstReport::default();
         let memory = options.memory / options.jobs.max(1) as u64;
-        samples(dataset, number, memory, progress, &mut |sample| {
-            let entry = &sample.entry;
-            check_stopped(progress)?;
-            for field in entry.fields {
-                let path = sidecar::path_of(&names, entry.record, entry.key, field.name);
-                let Some(path) = path else { continue };
-                let Some(id) = paths.find(path.as_bytes()) else {
-                    report.extra.add(path);
-                    continue;
-                };
-                if seen.get(id as usize).is_some_and(|seen| seen.swap(true, Relaxed)) {
-                    report.extra.add(format!("{path} (a second time)"));
-                    continue;
-                }
-                let len = source.listing().file(id).len;
-                let equal = len == field.bytes && sink.of(source, id, len)? == field.crc32c;
-                progress.add(1, len);
-                if equal {
-                    report.equal += 1;
-                } else {
-                    report.different.add(path);
-                }
-            }
-            Ok(Next::Record)
-        })?;
-        Ok(report)
+        expected.of_shard(dataset, number, memory, progress)
     })?;
     let mut report = AgainstReport { source: source.describe(), ..AgainstReport::default() };
     for shard in shards {
-        report.equal += shard.equal;
         report.extra.merge(shard.extra);
         report.different.merge(shard.different);
     }
+    // In the order of the listing, whatever the order in the shards: folder by folder.
+    let files = source.listing().len();
+    let silent = Progress::default();
+    let chunks = each(files.div_ceil(CHUNK), options.jobs.max(READERS), &silent, |chunk| {
+        let end = files.min((chunk + 1) * CHUNK);
+        expected.read(source, chunk * CHUNK..end, progress)
+    })?;
+    for chunk in chunks {
+        report.equal += chunk.equal;
+        report.different.merge(chunk.different);
+    }
     let left_out = LeftOut::of(dataset);
-    for (file, seen) in source.listing().iter().zip(&seen) {
-        if seen.load(Relaxed) {
+    for (id, file) in source.listing().iter().enumerate() {
+        if expected.files[id].load(Relaxed) & SEEN != 0 {
             continue;
         }
         match left_out.has(file.name) {
@@ -73,6 +55,89 @@ pub(super) fn compare(
         }
     }
     Ok(report)
+}
+
+/// Files that are read one after another by one thread.
+const CHUNK: usize = 64;
+/// Files that are read at a time: on a cold disk or a network, waiting takes most of the time.
+const READERS: usize = 32;
+
+/// The file is in the dataset.
+const SEEN: u64 = 1 << 32;
+/// Its bytes must be read: they should have the crc32c that stands in the lower half.
+const READ: u64 = 1 << 33;
+
+/// What the dataset says of each file, at 8 bytes a file, beside the table of paths.
+struct Expected<'l> {
+    paths: Paths<'l>,
+    files: Vec<AtomicU64>,
+}
+
+impl<'l> Expected<'l> {
+    fn new(listing: &'l Listing) -> Self {
+        let files = listing.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { paths: Paths::new(listing), files }
+    }
+
+    /// Notes the fields of one shard; reports those that need no reading to be wrong.
+    fn of_shard(
+        &self,
+        dataset: &Dataset<'_>,
+        number: usize,
+        memory: u64,
+        progress: &Progress,
+    ) -> Result<AgainstReport> {
+        let names = sidecar::names(dataset, number)?;
+        let mut report = AgainstReport::default();
+        samples(dataset, number, memory, progress, &mut |sample| {
+            let entry = &sample.entry;
+            check_stopped(progress)?;
+            for field in entry.fields {
+                let path = sidecar::path_of(&names, entry.record, entry.key, field.name);
+                let Some(path) = path else { continue };
+                let Some(id) = self.paths.find(path.as_bytes()) else {
+                    report.extra.add(path);
+                    continue;
+                };
+                let file = &self.files[id as usize];
+                if file.fetch_or(SEEN, Relaxed) & SEEN != 0 {
+                    report.extra.add(format!("{path} (a second time)"));
+                } else if self.paths.listing.file(id).len != field.bytes {
+                    report.different.add(path);
+                } else {
+                    file.fetch_or(READ | u64::from(field.crc32c), Relaxed);
+                }
+            }
+            Ok(Next::Record)
+        })?;
+        Ok(report)
+    }
+
+    /// Reads files and compares them.
+    fn read(
+        &self,
+        source: &dyn Source,
+        files: Range<usize>,
+        progress: &Progress,
+    ) -> Result<AgainstReport> {
+        let mut report = AgainstReport::default();
+        let mut sink = Checksum::new();
+        for id in files {
+            check_stopped(progress)?;
+            let file = self.paths.listing.file(id as FileId);
+            let expected = self.files[id].load(Relaxed);
+            if expected & READ == 0 {
+                continue;
+            }
+            let equal = sink.of(source, id as FileId, file.len)? == expected as u32;
+            progress.add(1, file.len);
+            match equal {
+                true => report.equal += 1,
+                false => report.different.add(file.display()),
+            }
+        }
+        Ok(report)
+    }
 }
 
 /// Finds files by path, at 16 bytes a file.

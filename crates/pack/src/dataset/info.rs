@@ -1,14 +1,17 @@
 //! A dataset in figures.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Read};
 
 use serde::Serialize;
-use shardpack_formats::{Label, Schema};
+use shardpack_formats::{Compression, Label, Schema};
 use shardpack_manifest::{Digest, SampleHasher};
 
-use super::Dataset;
+use super::check::read_failed;
+use super::input::ShardReader;
 use super::ls::{View, samples};
 use super::scan::Next;
+use super::{Dataset, DatasetShard};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -154,7 +157,7 @@ pub fn info(dataset: &Dataset<'_>, memory: u64, progress: &Progress) -> Result<I
                     *sum += field.bytes;
                 }
             }
-            classes.add(view);
+            classes.add(number, view);
             if dataset.manifest().is_none() {
                 let all: Vec<_> = entry.fields.iter().map(|f| f.to_index()).collect();
                 digest += hasher.digest(entry.key, &view.label, &all);
@@ -245,9 +248,16 @@ fn buckets(counts: &[u64; BUCKETS]) -> Vec<SizeBucket> {
 #[derive(Default)]
 struct Classes {
     named: HashMap<String, u64>,
-    /// Length and crc32c of the field; count, and a sample that has it.
-    bodies: HashMap<(u64, u32), (u64, String)>,
+    /// By length and crc32c of the field: count, and what it says or where.
+    bodies: HashMap<(u64, u32), (u64, Class)>,
     none: u64,
+}
+
+/// What a label's field says.
+enum Class {
+    Text(String),
+    /// Not read yet: shard, offset and length.
+    At(usize, u64, u64),
 }
 
 /// Fields that hold a class, the one that people read first.
@@ -258,51 +268,80 @@ const MOST_CLASSES: usize = 1000;
 const LONGEST_CLASS: u64 = 4096;
 
 impl Classes {
-    fn add(&mut self, view: &View<'_>) {
+    fn add(&mut self, shard: usize, view: &View<'_>) {
         if !view.label.is_empty() {
             *self.named.entry(text(&view.label)).or_default() += 1;
             return;
         }
         let fields = view.entry.fields;
         let class = CLASS_FIELDS.iter().find_map(|name| fields.iter().find(|f| f.name == *name));
-        match class.filter(|field| field.bytes <= LONGEST_CLASS) {
-            None => self.none += 1,
-            Some(field) => {
-                let class = self.bodies.entry((field.bytes, field.crc32c)).or_insert_with(|| {
-                    // Without an index the body is here; with one it is read later.
-                    let body = view.sample.and_then(|sample| sample.field(field.name));
-                    let place = || format!("{}.{}", view.entry.key, field.name);
-                    (0, body.map_or_else(place, |b| String::from_utf8_lossy(b).into_owned()))
-                });
-                class.0 += 1;
-            }
-        }
+        let Some(field) = class.filter(|field| field.bytes <= LONGEST_CLASS) else {
+            self.none += 1;
+            return;
+        };
+        let class = self.bodies.entry((field.bytes, field.crc32c)).or_insert_with(|| {
+            // Without an index the body is here; with one it is read later.
+            let body = view.sample.and_then(|sample| sample.field(field.name));
+            let class = match (body, field.offset) {
+                (Some(body), _) => Class::Text(String::from_utf8_lossy(body).into_owned()),
+                (None, Some(offset)) => Class::At(shard, offset, field.bytes),
+                (None, None) => Class::Text(format!("crc32c {:08x}", field.crc32c)),
+            };
+            (0, class)
+        });
+        class.0 += 1;
     }
 
     fn count(self, dataset: &Dataset<'_>, report: &mut InfoReport) -> Result<()> {
         report.unlabelled = self.none;
         report.distinct_classes = (self.named.len() + self.bodies.len()) as u64;
-        let bodies = self.bodies.into_values().map(|(count, place)| (place, count, true));
-        let named = self.named.into_iter().map(|(name, count)| (name, count, false));
-        let mut all: Vec<_> = named.chain(bodies).collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let named = self.named.into_iter().map(|(name, count)| (count, Class::Text(name)));
+        let mut all: Vec<_> = named.chain(self.bodies.into_values()).collect();
+        all.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         all.truncate(MOST_CLASSES);
-        for (class, samples, is_place) in all {
-            let class = match is_place && dataset.manifest().is_some() {
-                true => self::body(dataset, &class)?,
-                false => class,
-            };
-            report.classes.push(ClassCount { class, samples });
-        }
+        read_texts(dataset, &mut all)?;
+        let row = |(samples, class)| match class {
+            Class::Text(class) => ClassCount { class, samples },
+            Class::At(..) => ClassCount { class: String::new(), samples },
+        };
+        report.classes = all.into_iter().map(row).collect();
+        report.classes.sort_by(|a, b| b.samples.cmp(&a.samples).then(a.class.cmp(&b.class)));
         Ok(())
     }
 }
 
-/// A small body as text.
-fn body(dataset: &Dataset<'_>, name: &str) -> Result<String> {
-    let mut bytes = Vec::new();
-    super::cat(dataset, name, &mut bytes, &super::CatOptions::default())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Reads the bodies of classes, in the order in which they lie: a compressed shard has to be read
+/// up to its last one, but only once.
+fn read_texts(dataset: &Dataset<'_>, classes: &mut [(u64, Class)]) -> Result<()> {
+    let mut places: Vec<_> = classes
+        .iter_mut()
+        .filter_map(|(_, class)| match *class {
+            Class::At(shard, offset, len) => Some((shard, offset, len, class)),
+            Class::Text(_) => None,
+        })
+        .collect();
+    places.sort_by_key(|(shard, offset, ..)| (*shard, *offset));
+    for group in places.chunk_by_mut(|a, b| a.0 == b.0) {
+        let DatasetShard { path, compression, .. } = &dataset.shards()[group[0].0];
+        let object = dataset.store.open(path)?;
+        let failed = |error| read_failed(Some(error), path);
+        let reader = Box::new(ShardReader::new(&*object, 64 << 10));
+        let mut stream = compression.reader(reader).map_err(failed)?;
+        let mut at = 0;
+        for (_, offset, len, class) in group {
+            let mut body = vec![0; *len as usize]; // at most LONGEST_CLASS
+            if *compression == Compression::None {
+                object.read_at(*offset, &mut body)?;
+            } else {
+                io::copy(&mut stream.by_ref().take(*offset - at), &mut io::sink())
+                    .and_then(|_| stream.read_exact(&mut body))
+                    .map_err(failed)?;
+                at = *offset + *len;
+            }
+            **class = Class::Text(String::from_utf8_lossy(&body).into_owned());
+        }
+    }
+    Ok(())
 }
 
 /// The class's name, else its numbers.
