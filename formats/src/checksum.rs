@@ -59,8 +59,47 @@ pub fn crc64nvme(bytes: &[u8]) -> u64 {
 }
 
 /// CRC-64/NVME of `a` followed by the `len` bytes that `b` is the checksum of.
+///
+/// About a microsecond. The library's own combination squares matrices and takes 10 to 60, which
+/// was a twelfth of the processor time of packing small files.
 pub fn combine_crc64(a: u64, b: u64, len: u64) -> u64 {
-    crc_fast::checksum_combine(CrcAlgorithm::Crc64Nvme, a, b, len)
+    multiply(a, power(len)) ^ b
+}
+
+/// CRC-64/NVME's polynomial without its highest term, lowest power in the highest bit.
+const POLYNOMIAL: u64 = 0x9a6c_9329_ac4b_c9b5;
+
+/// `x^(8 * 2^k)` modulo the polynomial for every bit k of a length in bytes.
+static POWERS: [u64; 64] = {
+    let mut powers = [0; 64];
+    let mut power = 1u64 << (63 - 8);
+    let mut k = 0;
+    while k < 64 {
+        powers[k] = power;
+        power = multiply(power, power);
+        k += 1;
+    }
+    powers
+};
+
+/// `x^(8 * len)` modulo the polynomial: what appending `len` bytes multiplies a checksum by.
+fn power(len: u64) -> u64 {
+    let one = 1 << 63;
+    (0..64).filter(|k| len >> k & 1 == 1).fold(one, |product, k| multiply(product, POWERS[k]))
+}
+
+/// Product of two polynomials over GF(2), modulo the polynomial.
+const fn multiply(a: u64, mut b: u64) -> u64 {
+    let mut product = 0;
+    let mut bit = 64;
+    while bit > 0 {
+        bit -= 1;
+        if a >> bit & 1 == 1 {
+            product ^= b;
+        }
+        b = (b >> 1) ^ (POLYNOMIAL & (b & 1).wrapping_neg());
+    }
+    product
 }
 
 /// TFRecord's mask: a checksum stored beside data that may itself hold checksums.
@@ -101,6 +140,13 @@ mod tests {
             assert_eq!(running.value(), crc64nvme(&bytes), "cut {cut}");
             let joined = combine_crc64(crc64nvme(a), crc64nvme(b), b.len() as u64);
             assert_eq!(joined, crc64nvme(&bytes), "cut {cut}");
+            let library = crc_fast::checksum_combine(
+                CrcAlgorithm::Crc64Nvme,
+                crc64nvme(a),
+                crc64nvme(b),
+                b.len() as u64,
+            );
+            assert_eq!(joined, library, "cut {cut}");
         }
     }
 }
