@@ -9,7 +9,9 @@ use shardpack_pack::{
     AdoptOptions, Dataset, Error, ForeignOptions, Labels, LsOptions, PackOptions, Progress, Split,
     UnpackOptions, VerifyOptions, adopt, cat, info, ls, pack, unpack, verify,
 };
-use shardpack_store::{LocalTree, MemoryStore, MemoryTree, PutMode, Source, Store, WalkOptions};
+use shardpack_store::{
+    Bytes, LocalTree, MemoryStore, MemoryTree, PutMode, Source, Store, WalkOptions,
+};
 
 use crate::damage::{check, kinds, options, read};
 
@@ -188,6 +190,31 @@ fn the_tree_comes_back() {
     }
 }
 
+/// Also bodies that RecordIO split, and those in compressed streams.
+#[test]
+fn every_format_gives_its_files_back() {
+    for (options, source) in kinds() {
+        let store = MemoryStore::new();
+        pack(&source, &store, &options, &Progress::default()).expect("small files");
+        let dataset = Dataset::open(&store).expect("a manifest");
+        let out = tempfile::tempdir().expect("a folder");
+        unpack(&dataset, out.path(), &UnpackOptions::default(), &Progress::default())
+            .expect("a whole dataset");
+        let what = format!("{} {:?}", options.format, options.compression);
+        let mut wanted = BTreeMap::new();
+        for (id, file) in (0..).zip(source.listing().iter()) {
+            let mut bytes = Vec::new();
+            source.fetch(id, 0, file.len, &mut Bytes::new(&mut bytes)).expect("memory");
+            let path = String::from_utf8(file.path()).expect("UTF-8");
+            let mut shown = Vec::new();
+            cat(&dataset, &path, &mut shown, &Default::default()).expect(&path);
+            assert_eq!(shown, bytes, "{what}: {path}");
+            wanted.insert(path, bytes);
+        }
+        assert_eq!(files(out.path()), wanted, "{what}");
+    }
+}
+
 #[test]
 fn differences_from_the_source_are_named() {
     let store = eight(|_| ());
@@ -301,8 +328,11 @@ fn foreign_duplicates_are_named() {
     assert_eq!(left, ["a.tar", "b.tar"]);
 }
 
+/// A key, and name, length and crc32c of each field.
+type Listed = (String, Vec<(String, u64, u32)>);
+
 /// What a listing says, without where the shards are.
-fn listed(dataset: &Dataset<'_>) -> Vec<(String, Vec<(String, u64, u32)>)> {
+fn listed(dataset: &Dataset<'_>) -> Vec<Listed> {
     let mut all = Vec::new();
     ls(dataset, &LsOptions::default(), &mut |entry| {
         let field = |f: &shardpack_pack::EntryField<'_>| (f.name.to_owned(), f.bytes, f.crc32c);
@@ -378,8 +408,8 @@ fn names_beside_the_index_are_checked() {
     let store = MemoryStore::new();
     let options = options("webdataset", Schema::Fields, Compression::None);
     pack(&files, &store, &options, &Progress::default()).expect("small files");
-    let path = store.list("index").expect("memory").into_iter().map(|o| o.key);
-    let path = path.filter(|key| key.ends_with(".sources")).next().expect("a name to keep");
+    let mut paths = store.list("index").expect("memory").into_iter().map(|o| o.key);
+    let path = paths.find(|key| key.ends_with(".sources")).expect("a name to keep");
     for (bytes, want) in [
         (&b"[0,\"jpg\",\"a.JPG\"]\n"[..], None),
         (b"[0,\"jpg\",\"a.JP", Some("line 1")),

@@ -1,10 +1,9 @@
 //! From files to a dataset and back.
 //!
 //! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
-//! [`pack`] is the whole path; `execute.rs` is the only place of it that starts threads. `dataset`
-//! is the way back: listing, proving, unpacking. This crate
-//! decides which sample goes where; how records look is a format's business, where bytes live a
-//! store's.
+//! [`pack`] is the whole path; `dataset` is the way back: listing, proving, unpacking. Threads are
+//! started in `execute.rs` and `dataset/parallel.rs` only. This crate decides which sample goes
+//! where; how records look is a format's business, where bytes live a store's.
 
 mod crew;
 mod dataset;
