@@ -8,8 +8,10 @@ use std::collections::{HashMap, VecDeque};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use crate::context::Context;
 use crate::crew::{Crew, Effort, Stopwatch};
-use crate::shard::{Context, Scratch, ShardWork, Unit, UnitDone, UnitSize};
+use crate::shard::{ShardWork, UnitSize};
+use crate::unit::{Scratch, Unit, UnitDone};
 use crate::{Error, Result};
 
 /// What a worker does.

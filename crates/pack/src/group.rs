@@ -133,6 +133,12 @@ impl<'l> Samples<'l> {
         &self.labels[self.rows[sample as usize].label as usize]
     }
 
+    /// Number of a sample's label in [`Samples::labels`].
+    pub(crate) fn label_number(&self, sample: SampleId) -> u32 {
+        self.rows[sample as usize].label
+    }
+
+    /// Gives a sample the label of that number.
     pub(crate) fn set_label(&mut self, sample: SampleId, label: u32) {
         self.rows[sample as usize].label = label;
     }
@@ -364,31 +370,6 @@ impl<'l> Samples<'l> {
         self.listing.memory()
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
-    }
-
-    /// Samples by combination of fields, commonest first: what is not in the first row is an
-    /// orphan or a fragment.
-    pub(crate) fn field_sets(&self) -> Vec<(String, u64)> {
-        let mut sets = std::collections::HashMap::<String, u64>::new();
-        let mut set = String::new();
-        for sample in 0..self.len() as SampleId {
-            set.clear();
-            for &file in self.members(sample) {
-                if !set.is_empty() {
-                    set.push(',');
-                }
-                set.push_str(&self.field(file));
-            }
-            match sets.get_mut(&set) {
-                Some(count) => *count += 1,
-                None => {
-                    sets.insert(set.clone(), 1);
-                }
-            }
-        }
-        let mut sets: Vec<_> = sets.into_iter().collect();
-        sets.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        sets
     }
 
     /// Samples in the order asked for.

@@ -43,8 +43,8 @@ fn from_folders(samples: &mut Samples<'_>, options: &PackOptions) -> Result<()> 
                 samples.key(sample, &mut key);
                 key
             });
-        } else if !names.contains_key(&class) {
-            names.insert(class, 0);
+        } else {
+            names.entry(class).or_insert(0);
         }
     }
     if options.unlabelled == Policy::Error {
@@ -74,7 +74,7 @@ fn number(rows: &[Row], samples: &mut Samples<'_>) -> Vec<Label> {
     let mut classes: Vec<&String> = rows.iter().flat_map(|r| &r.values).collect();
     classes.sort();
     classes.dedup();
-    samples.classes = classes.iter().map(|c| c.to_string()).collect();
+    samples.classes = classes.iter().copied().cloned().collect();
     let id = |v: &String| classes.binary_search(&v).map_or(-1.0, |i| i as f64);
     let label = |r: &Row| Label {
         values: r.values.iter().map(id).collect(),

@@ -5,6 +5,7 @@
 //! started in `execute.rs` and `dataset/parallel.rs` only. This crate decides which sample goes
 //! where; how records look is a format's business, where bytes live a store's.
 
+mod context;
 mod crew;
 mod dataset;
 mod error;
@@ -12,6 +13,7 @@ mod execute;
 mod foreign;
 mod group;
 mod labels;
+mod measure;
 mod name;
 mod options;
 mod pack;
@@ -23,6 +25,7 @@ mod shard;
 mod sources;
 mod staging;
 mod stream;
+mod unit;
 mod writer;
 
 pub use dataset::{

@@ -6,6 +6,7 @@ use regex::Regex;
 use shardpack_formats::{Compression, FormatOptions};
 
 pub use shardpack_manifest::Order;
+use shardpack_manifest::sagemaker::ManifestFile;
 
 use crate::name::Template;
 use crate::{Error, Result};
@@ -199,6 +200,11 @@ impl PackOptions {
         if self.bad_names == Policy::Allow {
             return usage("--bad-names: error or skip".into());
         }
+        if let Some(prefix) = &self.s3_prefix
+            && let Err(error) = ManifestFile::new(prefix.clone(), ["shard"])
+        {
+            return usage(format!("--s3-prefix {prefix}: {error}"));
+        }
         self.check_compression()?;
         self.check_splits()?;
         self.check_indexes()
@@ -344,7 +350,8 @@ mod tests {
     #[test]
     fn options_that_do_not_fit_say_why() {
         let split = |name: &str, fraction| Split { name: name.into(), fraction };
-        let cases: Vec<(&str, Box<dyn Fn(&mut PackOptions)>)> = vec![
+        type Change = Box<dyn Fn(&mut PackOptions)>;
+        let cases: Vec<(&str, Change)> = vec![
             ("--target", Box::new(|o| o.target = 100)),
             ("start at 1", Box::new(|o| o.jobs = 0)),
             ("--max-samples", Box::new(|o| o.max_samples = Some(0))),
@@ -355,6 +362,7 @@ mod tests {
             ("twice", Box::new(move |o| o.splits = vec![split("a", 0.5), split("a", 0.5)])),
             ("share", Box::new(move |o| o.splits = vec![split("a", 0.0), split("b", 1.0)])),
             ("letters", Box::new(move |o| o.splits = vec![split("a/b", 1.0)])),
+            ("--s3-prefix", Box::new(|o| o.s3_prefix = Some("bucket/no-scheme".into()))),
             ("--index mxnet", Box::new(|o| o.indexes = vec![ForeignIndex::Mxnet])),
             (
                 "compressed",

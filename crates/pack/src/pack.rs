@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shardpack_formats::Format;
 use shardpack_store::{Source, Store};
 
+use crate::context::Context;
 use crate::execute::execute;
 use crate::group::{Samples, group};
 use crate::options::PackOptions;
@@ -12,7 +13,6 @@ use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
 use crate::publish::publish;
 use crate::report::{PackReport, PlanReport};
-use crate::shard::Context;
 use crate::staging::{self, Found, Identity};
 use crate::{Error, Result, labels};
 
@@ -39,7 +39,7 @@ pub fn pack(
     progress: &Progress,
 ) -> Result<PackReport> {
     let (samples, plan, format) = prepare(source, options, progress)?;
-    let identity = identity(source, &samples, &plan, &*format, options);
+    let identity = identity(source, &samples, &plan, options);
     let todo = match staging::open(store, &plan, &identity, options.restart)? {
         Found::Complete(manifest) => {
             return Ok(PackReport::complete(store, &samples, &plan, &manifest));
@@ -97,7 +97,6 @@ fn identity(
     source: &dyn Source,
     samples: &Samples<'_>,
     plan: &Plan,
-    format: &dyn Format,
     options: &PackOptions,
 ) -> Identity {
     let hex = |value: u128| format!("{value:032x}");
@@ -108,8 +107,8 @@ fn identity(
         options: options.describe().into_iter().collect::<BTreeMap<_, _>>(),
         samples: samples.len() as u64,
         shards: plan.shards.len() as u64,
-        fingerprint: hex(plan.fingerprint(samples, crate::labels_are_fields(format))),
-        stamps: hex(plan.stamps(samples)),
+        fingerprint: hex(plan.fingerprint),
+        stamps: hex(plan.stamps),
     }
 }
 

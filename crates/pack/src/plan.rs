@@ -5,10 +5,11 @@
 
 use rayon::prelude::*;
 use shardpack_formats::{FieldShape, Format, Label, SampleShape};
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::error::Offenders;
 use crate::group::{SampleId, Samples};
 use crate::labels::as_fields;
+use crate::measure::{REFUSED, measure};
 use crate::options::{PackOptions, Policy};
 use crate::{Error, Result};
 
@@ -30,6 +31,14 @@ pub(crate) struct Plan {
     pub(crate) shards: Vec<ShardPlan>,
     /// Bytes of all bodies that come from files.
     pub(crate) body_bytes: u64,
+    /// Samples by combination of fields, commonest first: what is not in the first row is an
+    /// orphan or a fragment.
+    pub(crate) field_sets: Vec<(String, u64)>,
+    /// Identifies what is packed (keys, fields, lengths, labels, order, shards), not when or where:
+    /// the same on any machine.
+    pub(crate) fingerprint: u128,
+    /// Identifies the versions of the files: differs when one was written since.
+    pub(crate) stamps: u128,
 }
 
 /// One shard.
@@ -142,13 +151,12 @@ pub(crate) fn plan(
     format: &dyn Format,
     options: &PackOptions,
 ) -> Result<Plan> {
-    let labels_are_fields = crate::labels_are_fields(format);
-    let mut lens = measure(samples, format, labels_are_fields);
-    let refused = std::mem::take(&mut lens.names);
+    let mut measured = measure(samples, format, options);
+    let refused = std::mem::take(&mut measured.names);
     if options.bad_names == Policy::Skip && refused.count() > 0 {
         samples.skipped.push(("samples with bad names (--bad-names skip)".into(), refused.count()));
-        samples.retain(|i| lens.bytes[i] != REFUSED);
-        lens.bytes.retain(|bytes| *bytes != REFUSED);
+        samples.retain(|i| measured.lens[i] != REFUSED);
+        measured.lens.retain(|len| *len != REFUSED);
         if samples.len() == 0 {
             return Err(Error::EmptySource { what: "the source: every name was refused".into() });
         }
@@ -158,23 +166,27 @@ pub(crate) fn plan(
             format.name()
         ))?;
     }
-    lens.others.refuse(format!("{} cannot hold these samples", format.name()))?;
+    std::mem::take(&mut measured.others)
+        .refuse(format!("{} cannot hold these samples", format.name()))?;
 
     let ordered = samples.ordered(options.order);
     let mut plan = Plan {
         order: Vec::with_capacity(ordered.len()),
         lens: Vec::new(),
         shards: Vec::new(),
-        body_bytes: 0,
+        body_bytes: measured.body_bytes,
+        field_sets: std::mem::take(&mut measured.field_sets),
+        stamps: measured.stamps,
+        fingerprint: 0,
     };
     let overhead = format.trailer().len() as u64;
     for (name, part) in split(samples, options, ordered)? {
-        let ends = cut(part.iter().map(|s| lens.bytes[*s as usize]), overhead, options)
+        let ends = cut(part.iter().map(|s| measured.lens[*s as usize]), overhead, options)
             .map_err(|why| Error::Usage(format!("split {name}: {why}")))?;
         let mut start = 0;
         let shards = ends.len();
         for (i, end) in ends.into_iter().enumerate() {
-            let bytes: u64 = part[start..end].iter().map(|s| lens.bytes[*s as usize]).sum();
+            let bytes: u64 = part[start..end].iter().map(|s| measured.lens[*s as usize]).sum();
             plan.shards.push(ShardPlan {
                 path: shard_path(options, format, &name, i, shards),
                 split: name.clone(),
@@ -186,61 +198,9 @@ pub(crate) fn plan(
         }
         plan.order.extend(part);
     }
-    plan.lens = plan.order.iter().map(|s| lens.bytes[*s as usize]).collect();
-    plan.body_bytes = (0..samples.len() as SampleId)
-        .into_par_iter()
-        .flat_map_iter(|s| samples.members(s))
-        .map(|f| samples.listing().file(*f).len)
-        .sum();
+    plan.lens = plan.order.iter().map(|s| measured.lens[*s as usize]).collect();
+    plan.fingerprint = plan.identify(measured.shapes);
     Ok(plan)
-}
-
-/// Encoded lengths by sample, and what was refused.
-#[derive(Default)]
-struct Lens {
-    bytes: Vec<u64>,
-    names: Offenders,
-    others: Offenders,
-}
-
-/// Stands in [`Lens::bytes`] for a refused sample: no record is that long.
-const REFUSED: u64 = u64::MAX;
-
-/// Samples measured by one task: large enough to forget the cost of a task.
-const CHUNK: usize = 4096;
-
-fn measure(samples: &Samples<'_>, format: &dyn Format, labels_are_fields: bool) -> Lens {
-    let chunks: Vec<Lens> = (0..samples.len().div_ceil(CHUNK))
-        .into_par_iter()
-        .map_init(Shaper::default, |shaper, chunk| {
-            let mut lens = Lens::default();
-            for i in chunk * CHUNK..samples.len().min((chunk + 1) * CHUNK) {
-                let bytes =
-                    shaper.with(samples, i as SampleId, 0, labels_are_fields, |shape, _, _| {
-                        match format.check(shape) {
-                            Ok(()) => format.encoded_len(shape),
-                            Err(error) => {
-                                let offenders = match error.kind() {
-                                    shardpack_formats::ErrorKind::Name { .. } => &mut lens.names,
-                                    _ => &mut lens.others,
-                                };
-                                offenders.add(|| format!("{}: {error}", shape.key));
-                                REFUSED
-                            }
-                        }
-                    });
-                lens.bytes.push(bytes);
-            }
-            lens
-        })
-        .collect();
-    let mut all = Lens { bytes: Vec::with_capacity(samples.len()), ..Lens::default() };
-    for chunk in chunks {
-        all.bytes.extend(chunk.bytes);
-        all.names.merge(chunk.names);
-        all.others.merge(chunk.others);
-    }
-    all
 }
 
 /// The samples of each split, in order.
@@ -370,9 +330,19 @@ fn shard_path(
 }
 
 impl Plan {
-    /// Samples of a shard with their numbers in the dataset.
-    pub(crate) fn samples(&self, shard: &ShardPlan) -> impl Iterator<Item = (u64, SampleId)> {
-        (shard.start..shard.end).map(|i| (i as u64, self.order[i]))
+    /// Hash of the samples (as `shapes` identifies them), their order and their shards.
+    fn identify(&self, shapes: u128) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&shapes.to_le_bytes());
+        for shard in &self.shards {
+            hash.update(shard.path.as_bytes());
+            hash.update(&(shard.end as u64).to_le_bytes());
+        }
+        for chunk in self.order.chunks(1 << 10) {
+            let bytes: Vec<u8> = chunk.iter().flat_map(|s| s.to_le_bytes()).collect();
+            hash.update(&bytes);
+        }
+        hash.digest128()
     }
 
     /// Bytes of memory that the plan holds.
@@ -383,62 +353,6 @@ impl Plan {
     /// Bytes of all shards, before compression.
     pub(crate) fn bytes(&self) -> u64 {
         self.shards.iter().map(|s| s.bytes).sum()
-    }
-
-    /// Identifies what is packed (keys, fields, lengths, labels, order, shards), not when or where:
-    /// the same on any machine.
-    pub(crate) fn fingerprint(&self, samples: &Samples<'_>, labels_are_fields: bool) -> u128 {
-        self.hash_shards(samples, |hash, shaper, number, sample| {
-            shaper.with(samples, sample, number, labels_are_fields, |shape, _, inline| {
-                hash.update(shape.key.as_bytes());
-                hash.update(&[0]);
-                hash.update(&shape.id.to_le_bytes());
-                for field in shape.fields {
-                    hash.update(field.name.as_bytes());
-                    hash.update(&[0]);
-                    hash.update(&field.len.to_le_bytes());
-                }
-                for (_, bytes) in inline {
-                    hash.update(bytes);
-                }
-                for value in &shape.label.values {
-                    hash.update(&value.to_le_bytes());
-                }
-                hash.update(shape.label.text.as_deref().unwrap_or_default().as_bytes());
-                hash.update(&[0xff]);
-            });
-        })
-    }
-
-    /// Identifies the versions of the source files: differs when one was written since.
-    pub(crate) fn stamps(&self, samples: &Samples<'_>) -> u128 {
-        self.hash_shards(samples, |hash, _, _, sample| {
-            for &file in samples.members(sample) {
-                hash.update(&samples.listing().file(file).stamp.to_le_bytes());
-            }
-        })
-    }
-
-    fn hash_shards(
-        &self,
-        samples: &Samples<'_>,
-        add: impl Fn(&mut xxhash_rust::xxh3::Xxh3, &mut Shaper, u64, SampleId) + Sync,
-    ) -> u128 {
-        debug_assert!(samples.len() >= self.order.len());
-        let hashes: Vec<u128> = self
-            .shards
-            .par_iter()
-            .map_init(Shaper::default, |shaper, shard| {
-                let mut hash = xxhash_rust::xxh3::Xxh3::new();
-                hash.update(shard.path.as_bytes());
-                for (number, sample) in self.samples(shard) {
-                    add(&mut hash, shaper, number, sample);
-                }
-                hash.digest128()
-            })
-            .collect();
-        let bytes: Vec<u8> = hashes.iter().flat_map(|h| h.to_le_bytes()).collect();
-        xxhash_rust::xxh3::xxh3_128(&bytes)
     }
 }
 

@@ -5,9 +5,9 @@ use shardpack_formats::crc32c;
 use shardpack_manifest::{Fingerprint, Index, IndexFile, Labels, Manifest, RecordFormat, Shard};
 use shardpack_store::{PutMode, Store};
 
+use crate::context::Context;
 use crate::foreign;
 use crate::plan::ShardPlan;
-use crate::shard::Context;
 use crate::staging::{self, Identity, MANIFEST, STAGING, index_path, sealed_index, staged};
 use crate::{Error, Result};
 
@@ -24,7 +24,7 @@ pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Mani
         let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
         manifest.push(entry(shard, split, &index, &bytes), &index.summary().fields)?;
     }
-    foreign::write(context, &manifest)?;
+    foreign::write(context)?;
     if let Some(labels) = &manifest.labels {
         let map =
             serde_json::to_vec_pretty(&labels.classes).map_err(|e| Error::Usage(e.to_string()))?;

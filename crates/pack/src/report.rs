@@ -84,7 +84,7 @@ impl PackReport {
         manifest: &Manifest,
         resumed_shards: usize,
     ) -> Self {
-        let mut field_sets = samples.field_sets();
+        let mut field_sets = plan.field_sets.clone();
         field_sets.truncate(FIELD_SETS);
         Self {
             destination: store.describe(),
@@ -114,7 +114,7 @@ impl PackReport {
 
 impl PlanReport {
     pub(crate) fn new(samples: &Samples<'_>, plan: &Plan, options: &PackOptions) -> Self {
-        let mut field_sets = samples.field_sets();
+        let mut field_sets = plan.field_sets.clone();
         field_sets.truncate(FIELD_SETS);
         let shards: Vec<_> = plan
             .shards

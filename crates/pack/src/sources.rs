@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::plan::{Body, ShardPlan};
-use crate::shard::Context;
+use shardpack_formats::SampleShape;
+
+use crate::context::Context;
+use crate::plan::Body;
 use crate::{Error, Result};
 
 /// Where the names of a shard lie in the dataset.
@@ -15,36 +17,30 @@ pub(crate) fn sources_path(shard: &str) -> String {
     format!("index/{}.sources", shard.strip_prefix("shards/").unwrap_or(shard))
 }
 
-/// The lines for one shard; empty when every file is called as its key and field say.
-pub(crate) fn of_shard(context: &Context<'_>, shard: &ShardPlan) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let mut shaper = crate::plan::Shaper::default();
-    let mut expected = Vec::new();
-    for place in shard.start..shard.end {
-        context.shape(&mut shaper, place, |shape, bodies, _| {
-            for (field, body) in shape.fields.iter().zip(bodies) {
-                let path = match body {
-                    Body::Inline(_) => None,
-                    Body::File(id) => {
-                        expected.clear();
-                        expected.extend_from_slice(shape.key.as_bytes());
-                        expected.push(b'.');
-                        expected.extend_from_slice(field.name.as_bytes());
-                        let file = context.samples.listing().file(*id);
-                        if file.is_at(&expected) {
-                            continue;
-                        }
-                        Some(String::from_utf8_lossy(&file.path()).into_owned())
-                    }
-                };
-                let line = (place - shard.start, field.name, path);
-                if serde_json::to_writer(&mut lines, &line).is_ok() {
-                    lines.push(b'\n');
+/// Appends the lines of one record; none when every file is called as its key and field say.
+pub(crate) fn note(
+    context: &Context<'_>,
+    record: usize,
+    shape: &SampleShape<'_>,
+    bodies: &[Body],
+    lines: &mut Vec<u8>,
+) {
+    for (field, body) in shape.fields.iter().zip(bodies) {
+        let path = match body {
+            Body::Inline(_) => None,
+            Body::File(id) => {
+                let file = context.samples.listing().file(*id);
+                if file.is_called(shape.key, field.name) {
+                    continue;
                 }
+                Some(String::from_utf8_lossy(&file.path()).into_owned())
             }
-        });
+        };
+        // Writing to memory does not fail.
+        let line = serde_json::to_vec(&(record, field.name, path)).unwrap_or_default();
+        lines.extend_from_slice(&line);
+        lines.push(b'\n');
     }
-    lines
 }
 
 /// What a file of names says: by record and field, the file's path, or none for a label.

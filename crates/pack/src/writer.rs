@@ -17,7 +17,7 @@ pub(crate) enum Output<'a> {
     /// To their place in the shard.
     Place(&'a dyn Upload),
     /// Through a compressor.
-    Stream(Compressed<'a>),
+    Stream(Box<Compressed<'a>>),
 }
 
 /// Checksums that one record left behind.

@@ -80,6 +80,18 @@ impl File<'_> {
         }
     }
 
+    /// True when the path is `stem.ext`.
+    pub fn is_called(&self, stem: &str, ext: &str) -> bool {
+        let stem = stem.as_bytes();
+        let name = match self.dir {
+            b"" => Some(stem),
+            dir => stem.strip_prefix(dir).and_then(|rest| rest.strip_prefix(b"/")),
+        };
+        name.and_then(|name| self.name.strip_prefix(name))
+            .and_then(|rest| rest.strip_prefix(b"."))
+            .is_some_and(|rest| rest == ext.as_bytes())
+    }
+
     /// The path for messages: control characters and bytes that are no UTF-8 are escaped.
     pub fn display(&self) -> String {
         display(&self.path())
@@ -265,5 +277,16 @@ mod tests {
         assert_eq!(paths, ["x.jpg", "a/b/y.jpg", "\\xff"]);
         assert_eq!((l.file(1).len, l.file(1).stamp, l.file(1).dir_id), (2, 20, deep));
         assert_eq!((l.len(), l.dirs()), (3, 2));
+        for (id, stem, ext, called) in [
+            (0, "x", "jpg", true),
+            (0, "x", "png", false),
+            (0, "", "jpg", false),
+            (1, "a/b/y", "jpg", true),
+            (1, "a/by", "jpg", false),
+            (1, "y", "jpg", false),
+            (2, "a", "b", false),
+        ] {
+            assert_eq!(l.file(id).is_called(stem, ext), called, "{id} {stem} {ext}");
+        }
     }
 }

@@ -1,0 +1,254 @@
+//! Consecutive records of one shard: the work of one thread at a time.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use shardpack_formats::{Compression, Layout, SampleShape, Segment, SplitScan};
+use shardpack_manifest::IndexField;
+use shardpack_store::Upload;
+
+use crate::context::Context;
+use crate::plan::{Body, Shaper};
+use crate::stream::Compressed;
+use crate::writer::{Output, Writer, Written};
+use crate::{Error, Result, sources};
+
+/// Where records must be split, by place in the dataset.
+pub(crate) type Splits = HashMap<usize, Vec<u64>>;
+
+/// Records to be written.
+pub(crate) struct Unit {
+    /// Number of the shard in the plan.
+    pub(crate) shard: usize,
+    /// Number of the unit in the shard.
+    pub(crate) ordinal: usize,
+    /// Places of its samples in the dataset.
+    pub(crate) places: Range<usize>,
+    /// Offset of its first record in the shard.
+    pub(crate) offset: u64,
+    pub(crate) upload: Arc<Box<dyn Upload>>,
+    /// Splits found by an earlier try.
+    pub(crate) splits: Arc<Splits>,
+}
+
+/// What a unit left behind: all that the shard's index needs, so that sealing looks at no sample
+/// again (in shuffled order that is a cache miss each).
+#[derive(Default)]
+pub(crate) struct UnitDone {
+    pub(crate) ordinal: usize,
+    /// Bytes written, the trailer included; of a compressed shard, the length of the file.
+    pub(crate) len: u64,
+    /// CRC-64/NVME of those bytes.
+    pub(crate) crc64: u64,
+    /// Splits found just now.
+    pub(crate) splits: Splits,
+    /// Lines for the shard's file of names.
+    pub(crate) sources: Vec<u8>,
+    records: Vec<RecordDone>,
+    fields: Vec<FieldDone>,
+    keys: String,
+    names: Vec<String>,
+}
+
+/// One record as it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct RecordDone {
+    pub(crate) id: u64,
+    pub(crate) len: u64,
+    pub(crate) crc32c: u32,
+    /// Number in the samples' table of labels.
+    pub(crate) label: u32,
+    key_end: usize,
+    fields_end: usize,
+}
+
+#[derive(Clone, Copy)]
+struct FieldDone {
+    name: usize,
+    offset: Option<u64>,
+    len: u64,
+    crc32c: u32,
+}
+
+/// A record with its key and fields.
+pub(crate) struct DoneRecord<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) done: RecordDone,
+    unit: &'a UnitDone,
+    fields: Range<usize>,
+}
+
+/// Buffers of one thread.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    shaper: Shaper,
+    layout: Layout,
+    buffer: Vec<u8>,
+}
+
+impl Unit {
+    /// Reads the unit's files and writes its records, through a buffer of `capacity` bytes.
+    pub(crate) fn write(
+        &self,
+        context: &Context<'_>,
+        capacity: usize,
+        scratch: &mut Scratch,
+    ) -> Result<UnitDone> {
+        let upload: &dyn Upload = &**self.upload;
+        let output = match context.options.compression {
+            Compression::None => Output::Place(upload),
+            kind => {
+                let level = context.options.level;
+                Output::Stream(Box::new(Compressed::new(kind, level, upload)?))
+            }
+        };
+        let plan = &context.plan.shards[self.shard];
+        let buffer = std::mem::take(&mut scratch.buffer);
+        let mut writer = Writer::new(output, self.offset, capacity, buffer);
+        let mut done = UnitDone { ordinal: self.ordinal, ..UnitDone::default() };
+        let mut offset = self.offset;
+        for place in self.places.clone() {
+            if context.progress.stopped() {
+                return Err(Error::Interrupted { sealed: 0, shards: context.plan.shards.len() });
+            }
+            offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
+        }
+        if self.places.end == plan.end {
+            writer.raw(context.format.trailer())?;
+        }
+        let (buffer, end, crc64) = writer.finish()?;
+        scratch.buffer = buffer;
+        done.crc64 = crc64;
+        done.len = match context.options.compression {
+            Compression::None => end - self.offset,
+            _ => end,
+        };
+        Ok(done)
+    }
+
+    /// Writes one record at `offset`; gives its length.
+    fn record(
+        &self,
+        context: &Context<'_>,
+        place: usize,
+        offset: u64,
+        writer: &mut Writer<'_>,
+        scratch: &mut Scratch,
+        done: &mut UnitDone,
+    ) -> Result<u64> {
+        let plan = &context.plan.shards[self.shard];
+        let layout = &mut scratch.layout;
+        context.shape(&mut scratch.shaper, place, |shape, bodies, inline| {
+            let splits = self.splits.get(&place).map_or(&[][..], Vec::as_slice);
+            let shape = SampleShape { splits, ..*shape };
+            layout.clear();
+            context.format.layout(&shape, layout);
+            let word = context.format.split_word();
+            let first_try = self.splits.is_empty();
+            let scan = word
+                .filter(|_| first_try)
+                .map(|word| SplitScan::new(word, context.format.body_offset(&shape)));
+            let mut written = writer
+                .record(layout, bodies, inline, context.source, word.unwrap_or(0), scan)
+                .map_err(|error| name_sample(error, &plan.path, shape.key))?;
+            if !written.splits.is_empty() {
+                done.splits.insert(place, std::mem::take(&mut written.splits));
+            }
+            if first_try {
+                let bytes = shape.fields.iter().map(|f| f.len).sum();
+                context.progress.add(bodies.len() as u64, bytes);
+            }
+            sources::note(context, place - plan.start, &shape, bodies, &mut done.sources);
+            let label = context.label(place);
+            Ok(done.note(&shape, bodies, label, offset, layout, &written))
+        })
+    }
+}
+
+impl UnitDone {
+    /// Notes a record that was written at `offset`; gives its length.
+    fn note(
+        &mut self,
+        shape: &SampleShape<'_>,
+        bodies: &[Body],
+        label: u32,
+        offset: u64,
+        layout: &Layout,
+        written: &Written,
+    ) -> u64 {
+        debug_assert_eq!(bodies.len(), written.fields.len());
+        let first = self.fields.len();
+        for (field, &crc32c) in shape.fields.iter().zip(&written.fields) {
+            let name = self.name(field.name);
+            self.fields.push(FieldDone { name, offset: None, len: field.len, crc32c });
+        }
+        let mut at = offset;
+        for segment in &layout.segments {
+            match segment {
+                Segment::Literal(range) => at += range.len() as u64,
+                Segment::Body { field, start, len } => {
+                    // A body that the format split has no single place: later parts clear it.
+                    self.fields[first + field].offset = (*start == 0).then_some(at);
+                    at += len;
+                }
+                Segment::ChecksumStart => {}
+                Segment::MaskedCrc32c => at += 4,
+            }
+        }
+        self.keys.push_str(shape.key);
+        self.records.push(RecordDone {
+            id: shape.id,
+            len: at - offset,
+            crc32c: written.record,
+            label,
+            key_end: self.keys.len(),
+            fields_end: self.fields.len(),
+        });
+        at - offset
+    }
+
+    /// Number of a field's name; a unit has few.
+    fn name(&mut self, name: &str) -> usize {
+        self.names.iter().position(|n| n == name).unwrap_or_else(|| {
+            self.names.push(name.to_string());
+            self.names.len() - 1
+        })
+    }
+
+    /// The records, in order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = DoneRecord<'_>> {
+        let (mut key_start, mut fields_start) = (0, 0);
+        self.records.iter().map(move |&done| {
+            let record = DoneRecord {
+                key: &self.keys[key_start..done.key_end],
+                done,
+                unit: self,
+                fields: fields_start..done.fields_end,
+            };
+            (key_start, fields_start) = (done.key_end, done.fields_end);
+            record
+        })
+    }
+}
+
+impl<'a> DoneRecord<'a> {
+    /// Its fields, in stored order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = IndexField<'a>> + use<'a> {
+        let unit = self.unit;
+        unit.fields[self.fields.clone()].iter().map(|field| IndexField {
+            name: &unit.names[field.name],
+            offset: field.offset,
+            len: field.len,
+            crc32c: field.crc32c,
+        })
+    }
+}
+
+/// Errors of the destination say enough; those about a sample name it.
+fn name_sample(error: Error, shard: &str, key: &str) -> Error {
+    match error {
+        Error::Format(source) => Error::Record { shard: shard.into(), key: key.into(), source },
+        other => other,
+    }
+}
