@@ -90,11 +90,34 @@ def lst_labels_and_ids():
 
 
 @check
+def one_index_over_all_shards():
+    # The C++ readers take several .rec as one file, with offsets into their concatenation.
+    dataset = Dataset(trees.magic(), "recordio", "--target", "1MB", "--index", "mxnet")
+    assert len(dataset.shards) > 1, "one shard proves nothing here"
+    joined = scratch("joined") / "joined.rec"
+    joined.write_bytes(b"".join(shard.read_bytes() for shard in dataset.shards))
+    found = packed(joined, dataset.index("all.idx"))
+    want = bodies(trees.magic())
+    equal({want[payload]: header.id for _, header, payload in found}, {want[p]: key for key, _, p in found}, "ids")
+    equal(len(found), len(want), "number of records")
+
+
+@check
+def lists_name_the_files_and_their_labels():
+    dataset, records = compare(TREE, "--fields", "jpg,png", "--labels", "folder", fields={"jpg", "png"})
+    lines = [line for lst in dataset.indexes(".lst") for line in lst.read_text().splitlines()]
+    files = {key: f"{key}.{next(iter(found))}" for key, found in samples(TREE, {"jpg", "png"}).items()}
+    # As im2rec.py reads them: id, labels, path, with tabs between.
+    found = {path: (int(id), float(label)) for id, label, path in (line.split("\t") for line in lines)}
+    equal(found, {files[key]: (header.id, header.label) for key, _, header in records}, "lists")
+
+
+@check
 def image_iterator_decodes_every_picture():
     # The C++ reader: it partitions by searching for the magic, and decodes with OpenCV.
-    dataset = Dataset(TREE, "recordio", "--fields", "jpg", "--labels", "folder", "--index", "mxnet")
+    dataset = Dataset(TREE, "recordio", "--fields", "jpg,png", "--labels", "folder", "--index", "mxnet")
     [shard], [index] = dataset.shards, dataset.indexes(".idx")
-    want = sorted(classes(TREE)[key.partition("/")[0]] for key in samples(TREE, {"jpg"}))
+    want = sorted(classes(TREE)[key.partition("/")[0]] for key in samples(TREE))
     found = []
     for part in range(3):
         iterator = mxnet.io.ImageRecordIter(

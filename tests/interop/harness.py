@@ -98,6 +98,7 @@ class Dataset:
     def indexes(self, suffix):
         """One index of another tool a shard, in the order of the shards."""
         found = {p.name[: -len(suffix)]: p for p in (self.root / "index").rglob("*" + suffix)}
+        found.pop("all", None)  # all.idx is one over all shards
         stems = [shard.name.split(".")[0] for shard in self.shards]
         equal(sorted(found), sorted(stems), f"one {suffix} a shard under index/")
         return [found[stem] for stem in stems]
@@ -127,5 +128,5 @@ def samples(tree, fields=None):
 
 
 def classes(tree):
-    """Class folder -> id, as the folder labels number them: sorted names from 0."""
+    """Class folder -> id, as the folder labels number them when every folder is packed."""
     return {name: i for i, name in enumerate(sorted(p.name for p in Path(tree).iterdir() if p.is_dir()))}
