@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Denied,
     /// It is there already and must not be replaced.
     Exists,
+    /// Another process is at work there. Wait for it, then run again.
+    Busy,
     /// It is not what was listed: it grew, shrank or was written since. Run again.
     Changed {
         /// What differs, with both values.
@@ -97,6 +99,7 @@ impl fmt::Display for Error {
             ErrorKind::NotFound => write!(f, "{name}: not found"),
             ErrorKind::Denied => write!(f, "{name}: permission denied"),
             ErrorKind::Exists => write!(f, "{name}: exists already"),
+            ErrorKind::Busy => write!(f, "{name}: another run is at work there"),
             ErrorKind::Changed { what } => write!(f, "{name}: changed during the run: {what}"),
             ErrorKind::Full => write!(f, "{name}: no space left on the device or quota"),
             ErrorKind::Invalid { reason } => write!(f, "{name}: {reason}"),

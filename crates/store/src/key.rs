@@ -4,6 +4,8 @@ use crate::{Error, Result};
 
 /// Starts the names of unfinished files; no key may.
 pub(crate) const UNFINISHED: &str = ".shardpack-unfinished-";
+/// Name of the files that locks are held on; no part of a key is called so.
+pub(crate) const LOCK: &str = ".shardpack-lock";
 
 /// Refuses a key that is no plain relative path: it must name the same object in every store, and
 /// nothing outside of the tree.
@@ -45,6 +47,7 @@ fn fault(key: &str) -> Option<&'static str> {
     key.split('/').find_map(|part| match part {
         "" => Some("a key must not have empty parts"),
         "." | ".." => Some("a key must not have . or .. in it"),
+        LOCK => Some("the name is kept for locks"),
         _ if part.starts_with(UNFINISHED) => Some("the name is kept for unfinished files"),
         _ => None,
     })
@@ -63,6 +66,7 @@ mod tests {
             assert!(check(bad).is_err(), "{bad:?}");
         }
         assert!(check(&format!("a/{UNFINISHED}1")).is_err());
+        assert!(check(&format!("{LOCK}/a")).is_err() && check(&format!("{LOCK}s")).is_ok());
     }
 
     #[test]

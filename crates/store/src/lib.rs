@@ -27,4 +27,4 @@ pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use memory::{MemoryStore, MemoryTree};
 pub use source::{Bytes, Sink, Source};
-pub use store::{Object, ObjectMeta, PutMode, Store, Upload};
+pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Upload};

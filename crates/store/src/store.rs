@@ -31,6 +31,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// when nobody writes there. Unfinished objects are in no list and cannot be opened.
     fn sweep(&self, prefix: &str) -> Result<u64>;
 
+    /// Keeps everything below `prefix` (empty: the whole tree) for the holder, until the lock is
+    /// dropped; fails with [`Busy`](crate::ErrorKind::Busy) when another has it. A process that is
+    /// killed holds nothing any more.
+    ///
+    /// It keeps out only who asks for the same prefix. It is no object, so no list has it. Network
+    /// file systems without locks (Lustre without `flock`, some NFS) grant it to everyone.
+    fn lock(&self, prefix: &str) -> Result<Box<dyn Lock>>;
+
     /// Where the tree is, for messages.
     fn describe(&self) -> String;
 }
@@ -57,6 +65,9 @@ pub trait Upload: fmt::Debug + Send + Sync {
     /// Makes the object of `len` bytes durable (unless the store was told not to) and visible.
     fn seal(self: Box<Self>, len: u64) -> Result<()>;
 }
+
+/// A part of a store that is kept for its holder; dropping it lets others in.
+pub trait Lock: fmt::Debug + Send + Sync {}
 
 /// What a listing tells of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,6 +32,33 @@ fn leftovers_of_dead_writers_are_in_no_list_and_are_swept() {
 }
 
 #[test]
+fn locks_leave_no_file_and_mind_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, other) = (store(folder.path(), Direct::Never), store(folder.path(), Direct::Never));
+    let path = folder.path().join(".shardpack-lock");
+    fs::write(&path, b"of a killed process").unwrap();
+    let lock = mine.lock("").unwrap();
+    let error = other.lock("").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Busy), "{error}");
+    assert_eq!(error.name(), folder.path().display().to_string());
+    drop(lock);
+    assert!(!path.exists());
+    drop(other.lock("").unwrap());
+
+    // Whoever removes the file of a lock that is held only makes room for another lock.
+    let lock = mine.lock("").unwrap();
+    fs::remove_file(&path).unwrap();
+    let second = other.lock("").unwrap();
+    drop(lock);
+    assert!(mine.lock("").is_err(), "the file that is there is the second's");
+    drop(second);
+
+    std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+    assert!(mine.lock("").is_err(), "a link is not followed");
+    assert!(!folder.path().join("elsewhere").exists());
+}
+
+#[test]
 fn aligned_and_shifted_buffers_give_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = pattern(5_000_003);

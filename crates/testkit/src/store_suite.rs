@@ -1,6 +1,7 @@
 //! What every store and every source must do. A new one passes these before it is used.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use shardpack_store::{Bytes, Error, ErrorKind, PutMode, Source, Store};
@@ -17,6 +18,7 @@ pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
     prefixes_move_whole_and_replace_nothing(&*new());
     lists_are_sorted_and_end_at_whole_parts(&*new());
     removing_takes_all_below_and_minds_no_absence(&*new());
+    locks_let_in_one_at_a_time(&*new());
     hostile_keys_are_refused(&*new());
 }
 
@@ -236,6 +238,48 @@ fn removing_takes_all_below_and_minds_no_absence(store: &dyn Store) {
     assert!(store.open("e").unwrap_err().is_not_found());
 }
 
+fn locks_let_in_one_at_a_time(store: &dyn Store) {
+    let busy = |prefix: &str| {
+        let error = store.lock(prefix).expect_err("it is held");
+        assert!(matches!(error.kind(), ErrorKind::Busy), "{error}");
+    };
+    let whole = store.lock("").unwrap();
+    busy("");
+    let part = store.lock("part").unwrap(); // another prefix is another lock
+    busy("part/");
+    assert_eq!(list(store, ""), [], "a lock is no object");
+    assert_eq!(store.sweep("").unwrap(), 0, "nor is it a leftover");
+    store.put("part/object", b"1", PutMode::Create).unwrap();
+    busy("part");
+    drop(part);
+    drop(store.lock("part").unwrap());
+    busy("");
+    drop(whole);
+
+    // Everyone tries until all have had their turns, while holders come and go.
+    const TURNS: u64 = 200;
+    let (inside, turns) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while turns.load(SeqCst) < TURNS {
+                    match store.lock("") {
+                        Ok(lock) => {
+                            assert!(!inside.swap(true, SeqCst), "two hold one lock");
+                            turns.fetch_add(1, SeqCst);
+                            thread::yield_now();
+                            inside.store(false, SeqCst);
+                            drop(lock);
+                        }
+                        Err(error) => assert!(matches!(error.kind(), ErrorKind::Busy), "{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(list(store, ""), [("part/object".to_owned(), 1)]);
+}
+
 fn hostile_keys_are_refused(store: &dyn Store) {
     let long = "x".repeat(300);
     for key in ["", "/", "/etc/passwd", "../up", "a/../../up", "a//b", "./a", "a\0b", "..", "."] {
@@ -251,6 +295,7 @@ fn hostile_keys_are_refused(store: &dyn Store) {
         refused(store.rename("a", key));
         if !key.is_empty() {
             refused(store.list(key).map(drop));
+            refused(store.lock(key).map(drop));
         }
     }
     // A name may be too long for some stores: an error then, and never a panic.

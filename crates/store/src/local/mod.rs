@@ -1,6 +1,7 @@
 //! Local file systems: a disk, or whatever is mounted at a path.
 
 mod direct;
+mod guard;
 mod list;
 mod pinned;
 mod pressure;

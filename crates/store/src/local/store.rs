@@ -1,5 +1,6 @@
 //! A folder as a store.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -9,10 +10,11 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
+use super::guard::LocalLock;
 use super::pressure::direct_pays;
 use super::upload::{LocalUpload, Unfinished, sync_parent};
-use crate::key::{self, UNFINISHED};
-use crate::{Error, ErrorKind, Object, ObjectMeta, PutMode, Result, Store, Upload};
+use crate::key::{self, LOCK, UNFINISHED};
+use crate::{Error, ErrorKind, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload};
 
 /// How a [`LocalStore`] writes.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,7 @@ impl Store for LocalStore {
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
         let mut objects = Vec::new();
         for (path, len) in self.walk(prefix)? {
-            if !is_unfinished(&path) {
+            if !is_unfinished(&path) && path.file_name() != Some(OsStr::new(LOCK)) {
                 objects.push(ObjectMeta { key: self.key(&path)?, len });
             }
         }
@@ -243,6 +245,20 @@ impl Store for LocalStore {
             }
         }
         Ok(swept)
+    }
+
+    fn lock(&self, prefix: &str) -> Result<Box<dyn Lock>> {
+        let folder = key::prefix(prefix)?.map_or(self.root.clone(), |key| self.root.join(key));
+        let path = folder.join(LOCK);
+        let name = folder.display().to_string();
+        let lock = match self.make_folders(&path).and_then(|()| LocalLock::take(path)) {
+            Ok(lock) => lock,
+            Err(e) => return Err(Error::io(e, format!("{name}/{LOCK}"))),
+        };
+        match lock {
+            Some(lock) => Ok(Box::new(lock)),
+            None => Err(Error::new(ErrorKind::Busy, name)),
+        }
     }
 
     fn describe(&self) -> String {

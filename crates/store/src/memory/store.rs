@@ -1,17 +1,20 @@
 //! A map as a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::key;
-use crate::{Error, ErrorKind, Object, ObjectMeta, PutMode, Result, Store, Upload};
+use crate::{Error, ErrorKind, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload};
 
 /// A tree of objects in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     objects: Arc<RwLock<Objects>>,
+    locks: Locks,
 }
 
+/// Prefixes that somebody holds.
+type Locks = Arc<Mutex<BTreeSet<String>>>;
 type Objects = BTreeMap<String, Arc<[u8]>>;
 
 impl MemoryStore {
@@ -97,8 +100,31 @@ impl Store for MemoryStore {
         key::prefix(prefix).map(|_| 0) // an upload that is dropped frees its memory
     }
 
+    fn lock(&self, prefix: &str) -> Result<Box<dyn Lock>> {
+        let prefix = key::prefix(prefix)?.unwrap_or_default().to_owned();
+        let mut held = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.insert(prefix.clone()) {
+            true => Ok(Box::new(MemoryLock { locks: Arc::clone(&self.locks), prefix })),
+            false => Err(Error::new(ErrorKind::Busy, format!("memory/{prefix}"))),
+        }
+    }
+
     fn describe(&self) -> String {
         "memory".to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct MemoryLock {
+    locks: Locks,
+    prefix: String,
+}
+
+impl Lock for MemoryLock {}
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.prefix);
     }
 }
 
