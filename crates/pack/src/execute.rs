@@ -30,9 +30,13 @@ enum Done {
 const BUFFER: u64 = 1 << 20;
 /// Smallest buffer worth a thread.
 const LEAST_BUFFER: u64 = 64 << 10;
-/// A unit is about four buffers, or this many samples: small enough to spread over all workers,
-/// large enough to forget the cost of a task.
-const UNIT_SAMPLES: usize = 256;
+/// A unit is at most this many bytes: a few buffers.
+const UNIT_BYTES: u64 = 4 * BUFFER;
+/// And at most this many samples; with the least files a unit is then some milliseconds.
+const UNIT_SAMPLES: usize = 1024;
+/// A unit is at most this part of what is left, divided by the threads at work, so that they end
+/// together and that every read in flight has a unit even in a small dataset.
+const SHARE: u64 = 4;
 
 /// Writes and seals the shards in `todo`.
 pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
@@ -40,8 +44,7 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
     let most =
         context.options.io_depth.max(context.options.jobs).min((memory / LEAST_BUFFER) as usize);
     let capacity = (memory / most as u64).min(BUFFER) as usize & !(crate::writer::ALIGN - 1);
-    let size = unit_size(context, &todo, most);
-    let mut queue = Queue::new(todo, context.options.jobs);
+    let mut queue = Queue::new(context, todo);
     let mut crew = Crew::new(context.options.jobs, most);
     let (tasks, inbox) = bounded::<Task>(2 * most);
     let (outbox, results) = unbounded::<(Done, Effort)>();
@@ -53,7 +56,7 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
                 && !context.progress.stopped()
                 && in_flight < target + context.options.jobs
             {
-                let Some(task) = queue.next(context, size).unwrap_or_else(|e| {
+                let Some(task) = queue.next(context, target).unwrap_or_else(|e| {
                     failed = Some(e);
                     None
                 }) else {
@@ -96,18 +99,6 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
     })
 }
 
-/// Units small enough that every read in flight has one, even for a small dataset.
-fn unit_size(context: &Context<'_>, todo: &[usize], most: usize) -> UnitSize {
-    let shards = || todo.iter().map(|s| &context.plan.shards[*s]);
-    let samples: usize = shards().map(|s| s.end - s.start).sum();
-    let bytes: u64 = shards().map(|s| s.bytes).sum();
-    let share = 4 * most;
-    UnitSize {
-        bytes: (bytes / share as u64).clamp(1, 4 * BUFFER),
-        samples: (samples / share).clamp(1, UNIT_SAMPLES),
-    }
-}
-
 fn work(
     context: &Context<'_>,
     capacity: usize,
@@ -142,22 +133,30 @@ struct Queue {
     /// How many of them there should be.
     breadth: usize,
     ready: VecDeque<Task>,
+    /// What is not yet handed out.
+    left: UnitSize,
 }
 
 impl Queue {
     /// Two shards a job are filled at a time and give units in turn: a file system lets one thread
     /// at a time write into a file, so neighbours in time should not be neighbours in a shard.
-    fn new(todo: Vec<usize>, jobs: usize) -> Self {
+    fn new(context: &Context<'_>, todo: Vec<usize>) -> Self {
+        let shards = || todo.iter().map(|s| &context.plan.shards[*s]);
         Self {
-            todo: todo.into(),
+            left: UnitSize {
+                bytes: shards().map(|s| s.bytes).sum(),
+                samples: shards().map(|s| s.end - s.start).sum(),
+            },
             open: HashMap::new(),
             filling: VecDeque::new(),
-            breadth: 2 * jobs,
+            breadth: 2 * context.options.jobs,
             ready: VecDeque::new(),
+            todo: todo.into(),
         }
     }
 
-    fn next(&mut self, context: &Context<'_>, size: UnitSize) -> Result<Option<Task>> {
+    /// The next task, cut for this many threads at work.
+    fn next(&mut self, context: &Context<'_>, threads: usize) -> Result<Option<Task>> {
         if let Some(task) = self.ready.pop_front() {
             return Ok(Some(task));
         }
@@ -169,8 +168,15 @@ impl Queue {
                 self.filling.push_back(shard);
             }
             let Some(shard) = self.filling.pop_front() else { return Ok(None) };
-            if let Some(unit) = self.open.get_mut(&shard).and_then(|work| work.unit(context, size))
-            {
+            let share = SHARE * threads as u64;
+            let size = UnitSize {
+                bytes: (self.left.bytes / share).clamp(1, UNIT_BYTES),
+                samples: (self.left.samples / share as usize).clamp(1, UNIT_SAMPLES),
+            };
+            let unit = self.open.get_mut(&shard).and_then(|work| work.unit(context, size));
+            if let Some(unit) = unit {
+                self.left.samples = self.left.samples.saturating_sub(unit.places.len());
+                self.left.bytes = self.left.bytes.saturating_sub(unit.bytes);
                 self.filling.push_back(shard);
                 return Ok(Some(Task::Write(unit)));
             }
@@ -203,7 +209,7 @@ impl Queue {
     }
 
     fn again(&mut self, context: &Context<'_>, shard: usize, mut work: ShardWork) {
-        let whole = UnitSize { bytes: 4 * BUFFER, samples: UNIT_SAMPLES };
+        let whole = UnitSize { bytes: UNIT_BYTES, samples: UNIT_SAMPLES };
         while let Some(unit) = work.unit(context, whole) {
             self.ready.push_back(Task::Write(unit));
         }

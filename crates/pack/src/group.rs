@@ -45,6 +45,17 @@ struct Naming {
     bare_field: Option<String>,
 }
 
+/// Files looked at by one task: large enough to forget the cost of a task.
+const CHUNK: usize = 4096;
+
+/// What one task selected.
+#[derive(Default)]
+struct Selected {
+    members: Vec<FileId>,
+    bad: Offenders,
+    unwanted: u64,
+}
+
 /// Key and field of one path; the key is a folder and a stem.
 struct Cut<'p> {
     stem: &'p str,
@@ -178,36 +189,52 @@ impl<'l> Samples<'l> {
 
     /// Files that take part: those whose name can be cut and whose field is wanted.
     fn select(&mut self, options: &PackOptions) -> Result<Vec<FileId>> {
-        let mut bad = Offenders::default();
-        let mut unwanted = 0u64;
-        let mut members = Vec::with_capacity(self.listing.len());
-        let mut valid_dir = None;
-        for (id, file) in self.listing.iter().enumerate() {
-            if valid_dir.is_none_or(|(dir, _)| dir != file.dir_id) {
-                valid_dir = Some((file.dir_id, std::str::from_utf8(file.dir).is_ok()));
-            }
-            match self.complaint(&file, valid_dir.is_some_and(|(_, valid)| valid)) {
-                Some(why) => bad.add(|| format!("{}: {why}", file.display())),
-                None if !options.fields.is_empty()
-                    && !options.fields.iter().any(|f| *f == self.field(id as FileId)) =>
-                {
-                    unwanted += 1;
-                }
-                None => members.push(id as FileId),
-            }
+        let chunks: Vec<Selected> = (0..self.listing.len().div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| {
+                let end = self.listing.len().min((chunk + 1) * CHUNK);
+                self.select_from(options, (chunk * CHUNK) as FileId..end as FileId)
+            })
+            .collect();
+        let mut all =
+            Selected { members: Vec::with_capacity(self.listing.len()), ..Selected::default() };
+        for chunk in chunks {
+            all.members.extend(chunk.members);
+            all.bad.merge(chunk.bad);
+            all.unwanted += chunk.unwanted;
         }
-        if unwanted > 0 {
-            self.skipped.push(("files of other fields (--fields)".into(), unwanted));
+        if all.unwanted > 0 {
+            self.skipped.push(("files of other fields (--fields)".into(), all.unwanted));
         }
         match options.bad_names {
-            Policy::Skip if bad.count() > 0 => {
-                self.skipped.push(("files with bad names (--bad-names skip)".into(), bad.count()));
+            Policy::Skip if all.bad.count() > 0 => {
+                self.skipped.push(("files with bad names (--bad-names skip)".into(), all.bad.count()));
             }
-            _ => bad.refuse(
+            _ => all.bad.refuse(
                 "these names cannot be split into a key and a field that every reader agrees on; rename the files, leave them out with --exclude or --bad-names skip, or name the field of files without extension with --bare-field",
             )?,
         }
-        Ok(members)
+        Ok(all.members)
+    }
+
+    fn select_from(&self, options: &PackOptions, files: std::ops::Range<FileId>) -> Selected {
+        let mut selected = Selected::default();
+        let mut valid_dir = None;
+        for id in files {
+            let file = self.listing.file(id);
+            if valid_dir.is_none_or(|(dir, _)| dir != file.dir_id) {
+                valid_dir = Some((file.dir_id, std::str::from_utf8(file.dir).is_ok()));
+            }
+            let wanted = |field: Cow<'_, str>| options.fields.iter().any(|f| *f == field);
+            match self.complaint(&file, valid_dir.is_some_and(|(_, valid)| valid)) {
+                Some(why) => selected.bad.add(|| format!("{}: {why}", file.display())),
+                None if !options.fields.is_empty() && !wanted(self.field(id)) => {
+                    selected.unwanted += 1;
+                }
+                None => selected.members.push(id),
+            }
+        }
+        selected
     }
 
     fn complaint(&self, file: &File<'_>, dir_is_utf8: bool) -> Option<&'static str> {
@@ -251,59 +278,63 @@ impl<'l> Samples<'l> {
             let file = listing.file(*id);
             (file.dir, file.name)
         };
-        if !self.members.is_sorted_by_key(place) {
+        let members = &self.members;
+        let sorted = (1..members.len())
+            .into_par_iter()
+            .with_min_len(CHUNK)
+            .all(|i| place(&members[i - 1]) <= place(&members[i]));
+        if !sorted {
             self.members.par_sort_by(|a, b| place(a).cmp(&place(b)).then(a.cmp(b)));
         }
     }
 
+    /// Cuts the sorted members into samples, and sorts each sample's files by field.
     fn find_rows(&mut self) -> Result<()> {
-        let mut duplicates = Offenders::default();
-        let (mut last, mut key) = (String::new(), String::new());
-        let mut rows: Vec<Row> = Vec::new();
+        let members = &self.members;
+        let firsts: Vec<u32> = (0..members.len())
+            .into_par_iter()
+            .with_min_len(CHUNK)
+            .filter(|&i| i == 0 || !self.same_sample(members[i - 1], members[i]))
+            .map(|i| i as u32)
+            .collect();
+        let rows: Vec<Row> = firsts.into_iter().map(|first| Row { first, label: 0 }).collect();
         let mut members = std::mem::take(&mut self.members);
-        let mut last_file: Option<File<'_>> = None;
-        for (i, &id) in members.iter().enumerate() {
-            let file = self.listing.file(id);
-            let same = match (&self.naming.pattern, last_file) {
-                (None, Some(before)) => {
-                    before.dir == file.dir && self.stem(before.name) == self.stem(file.name)
-                }
-                (Some(_), Some(_)) => {
-                    key.clear();
-                    self.append_key(file, &mut key);
-                    key == last
-                }
-                (_, None) => false,
-            };
-            if !same {
-                rows.push(Row { first: i as u32, label: 0 });
-                last.clear();
-                self.append_key(file, &mut last);
-            }
-            last_file = Some(file);
-        }
+        let mut duplicates = Offenders::default();
         for (i, row) in rows.iter().enumerate() {
             let end = rows.get(i + 1).map_or(members.len(), |next| next.first as usize);
             let group = &mut members[row.first as usize..end];
-            if group.len() < 2 {
-                continue;
-            }
-            group.sort_by(|a, b| self.field(*a).cmp(&self.field(*b)).then(a.cmp(b)));
-            for pair in group.windows(2) {
-                if self.field(pair[0]) == self.field(pair[1]) {
-                    duplicates.add(|| {
-                        let path = |id| self.listing.file(id).display();
-                        format!("{} and {}", path(pair[0]), path(pair[1]))
-                    });
-                }
+            if group.len() > 1 {
+                self.sort_fields(group, &mut duplicates);
             }
         }
-        rows.shrink_to_fit();
         members.shrink_to_fit();
         (self.rows, self.members) = (rows, members);
         duplicates.refuse(
             "two files would be the same field of the same sample (readers fold extensions to lower case); rename one of each pair",
         )
+    }
+
+    fn same_sample(&self, a: FileId, b: FileId) -> bool {
+        let (a, b) = (self.listing.file(a), self.listing.file(b));
+        if self.naming.pattern.is_none() {
+            return a.dir == b.dir && self.stem(a.name) == self.stem(b.name);
+        }
+        let key = |file| {
+            let mut key = String::new();
+            self.append_key(file, &mut key);
+            key
+        };
+        key(a) == key(b)
+    }
+
+    fn sort_fields(&self, group: &mut [FileId], duplicates: &mut Offenders) {
+        group.sort_by(|a, b| self.field(*a).cmp(&self.field(*b)).then(a.cmp(b)));
+        for pair in group.windows(2) {
+            if self.field(pair[0]) == self.field(pair[1]) {
+                let path = |id| self.listing.file(id).display();
+                duplicates.add(|| format!("{} and {}", path(pair[0]), path(pair[1])));
+            }
+        }
     }
 
     fn stem<'n>(&self, name: &'n [u8]) -> &'n [u8] {
@@ -370,6 +401,20 @@ impl<'l> Samples<'l> {
         self.listing.memory()
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
+    }
+
+    /// Brings what is known of these samples into the cache. In shuffled order every sample is a
+    /// few cache misses one after another; this loop has many of them under way at a time.
+    pub(crate) fn touch(&self, samples: &[SampleId]) {
+        let mut sum = 0u64;
+        for &sample in samples {
+            for &file in self.members(sample) {
+                let file = self.listing.file(file);
+                sum =
+                    sum.wrapping_add(file.len + u64::from(file.name.first().copied().unwrap_or(0)));
+            }
+        }
+        std::hint::black_box(sum);
     }
 
     /// Samples in the order asked for.

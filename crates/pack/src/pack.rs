@@ -40,6 +40,7 @@ pub fn pack(
 ) -> Result<PackReport> {
     let (samples, plan, format) = prepare(source, options, progress)?;
     let identity = identity(source, &samples, &plan, options);
+    let _lock = store.lock("")?; // one run at a time, to the end
     let todo = match staging::open(store, &plan, &identity, options.restart)? {
         Found::Complete(manifest) => {
             return Ok(PackReport::complete(store, &samples, &plan, &manifest));

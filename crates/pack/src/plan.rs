@@ -338,9 +338,12 @@ impl Plan {
             hash.update(shard.path.as_bytes());
             hash.update(&(shard.end as u64).to_le_bytes());
         }
-        for chunk in self.order.chunks(1 << 10) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|s| s.to_le_bytes()).collect();
-            hash.update(&bytes);
+        let mut bytes = [[0; 4]; 1 << 10];
+        for chunk in self.order.chunks(bytes.len()) {
+            for (bytes, sample) in bytes.iter_mut().zip(chunk) {
+                *bytes = sample.to_le_bytes();
+            }
+            hash.update(bytes[..chunk.len()].as_flattened());
         }
         hash.digest128()
     }

@@ -1,14 +1,14 @@
 //! Makes a dataset out of sealed shards. The manifest is the last write: before it there is no
 //! dataset, after it a whole one.
 
-use shardpack_formats::crc32c;
-use shardpack_manifest::{Fingerprint, Index, IndexFile, Labels, Manifest, RecordFormat, Shard};
+use shardpack_manifest::{Fingerprint, Index, Labels, Manifest, RecordFormat, Shard, Sidecar};
 use shardpack_store::{PutMode, Store};
 
 use crate::context::Context;
 use crate::foreign;
 use crate::plan::ShardPlan;
-use crate::staging::{self, Identity, MANIFEST, STAGING, index_path, sealed_index, staged};
+use crate::sources::sources_path;
+use crate::staging::{self, Identity, MANIFEST, STAGING, index_path, sealed, sealed_index, staged};
 use crate::{Error, Result};
 
 /// Where the map from class names to ids lies.
@@ -22,7 +22,10 @@ pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Mani
         let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
         let index = Index::parse(&bytes[..])?;
         let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
-        manifest.push(entry(shard, split, &index, &bytes), &index.summary().fields)?;
+        let mut entry = entry(shard, split, &index, &bytes);
+        let sources = sources_path(&shard.path);
+        entry.sources = sealed(store, &sources)?.map(|bytes| Sidecar::of(sources, &bytes));
+        manifest.push(entry, &index.summary().fields)?;
     }
     foreign::write(context)?;
     if let Some(labels) = &manifest.labels {
@@ -64,12 +67,7 @@ fn head(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
 }
 
 /// The manifest's row for a shard, from what its index says.
-pub(crate) fn entry(
-    plan: &ShardPlan,
-    split: Option<String>,
-    index: &Index<'_>,
-    bytes: &[u8],
-) -> Shard {
+fn entry(plan: &ShardPlan, split: Option<String>, index: &Index<'_>, bytes: &[u8]) -> Shard {
     let (file, summary) = (index.shard(), index.summary());
     Shard {
         path: plan.path.clone(),
@@ -81,11 +79,8 @@ pub(crate) fn entry(
         stream_bytes: file.stream_bytes,
         crc64nvme: file.crc64nvme,
         digest: index.digest(),
-        index: IndexFile {
-            path: index_path(&plan.path),
-            bytes: bytes.len() as u64,
-            crc32c: crc32c(bytes),
-        },
+        index: Sidecar::of(index_path(&plan.path), bytes),
+        sources: None,
     }
 }
 

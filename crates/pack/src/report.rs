@@ -22,6 +22,8 @@ pub struct PackReport {
     pub files: u64,
     /// Bytes of those files.
     pub file_bytes: u64,
+    /// Fields of all samples: the files, and labels that the format carries as fields.
+    pub fields: u64,
     /// Shards.
     pub shards: usize,
     /// Shards that earlier, killed runs had sealed.
@@ -90,8 +92,9 @@ impl PackReport {
             destination: store.describe(),
             already_complete: false,
             samples: manifest.totals.samples,
-            files: manifest.totals.files,
+            files: samples.files() as u64,
             file_bytes: plan.body_bytes,
+            fields: manifest.totals.files,
             shards: manifest.shards.len(),
             resumed_shards,
             shard_bytes: manifest.totals.shard_bytes,

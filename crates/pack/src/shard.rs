@@ -81,6 +81,7 @@ impl ShardWork {
             ordinal: self.units.len() - 1,
             places: start + first..start + self.next,
             offset,
+            bytes: self.offset - offset,
             upload: Arc::clone(&self.upload),
             splits: Arc::clone(&self.splits),
         })

@@ -2,7 +2,7 @@
 //!
 //! One JSON array a line beside the shard's index, `[record, field, path]`, only for fields whose
 //! file is not called `key.field`; `null` stands for a field that was no file (a label). With it,
-//! unpacking gives back the tree as it was.
+//! unpacking gives back the tree as it was. The manifest has its length and crc32c.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,6 @@ use shardpack_formats::SampleShape;
 
 use crate::context::Context;
 use crate::plan::Body;
-use crate::{Error, Result};
 
 /// Where the names of a shard lie in the dataset.
 pub(crate) fn sources_path(shard: &str) -> String {
@@ -44,16 +43,16 @@ pub(crate) fn note(
 }
 
 /// What a file of names says: by record and field, the file's path, or none for a label.
-pub(crate) fn parse(bytes: &[u8], path: &str) -> Result<HashMap<(u64, String), Option<String>>> {
+pub(crate) type Names = HashMap<(u64, String), Option<String>>;
+
+/// Reads a file of names; fails with the reason.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Names, String> {
     let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     lines
         .enumerate()
         .map(|(i, line)| {
             let (record, field, source): (u64, String, Option<String>) =
-                serde_json::from_slice(line).map_err(|e| Error::Shard {
-                    shard: path.into(),
-                    reason: format!("line {}: {e}", i + 1),
-                })?;
+                serde_json::from_slice(line).map_err(|e| format!("line {}: {e}", i + 1))?;
             Ok(((record, field), source))
         })
         .collect()

@@ -155,9 +155,13 @@ fn unsealed(store: &dyn Store, plan: &Plan) -> Result<Vec<usize>> {
 
 /// The bytes of a sealed shard's index, staged or already published.
 pub(crate) fn sealed_index(store: &dyn Store, shard: &ShardPlan) -> Result<Option<Vec<u8>>> {
-    let path = index_path(&shard.path);
-    for path in [staged(&path), path] {
-        match read(store, &path) {
+    sealed(store, &index_path(&shard.path))
+}
+
+/// The bytes of a file beside a sealed shard, staged or already published; none without one.
+pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
+    for path in [&staged(path), path] {
+        match read(store, path) {
             Ok(bytes) => return Ok(Some(bytes)),
             Err(Error::Store(error)) if error.is_not_found() => {}
             Err(error) => return Err(error),

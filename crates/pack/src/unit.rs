@@ -27,6 +27,8 @@ pub(crate) struct Unit {
     pub(crate) places: Range<usize>,
     /// Offset of its first record in the shard.
     pub(crate) offset: u64,
+    /// Length of its records before compression.
+    pub(crate) bytes: u64,
     pub(crate) upload: Arc<Box<dyn Upload>>,
     /// Splits found by an earlier try.
     pub(crate) splits: Arc<Splits>,
@@ -108,6 +110,7 @@ impl Unit {
         let mut writer = Writer::new(output, self.offset, capacity, buffer);
         let mut done = UnitDone { ordinal: self.ordinal, ..UnitDone::default() };
         let mut offset = self.offset;
+        context.samples.touch(&context.plan.order[self.places.clone()]);
         for place in self.places.clone() {
             if context.progress.stopped() {
                 return Err(Error::Interrupted { sealed: 0, shards: context.plan.shards.len() });

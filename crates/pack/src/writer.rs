@@ -43,7 +43,8 @@ pub(crate) struct Writer<'a> {
     at: u64,
     crc64: Crc64Nvme,
     record: Crc32c,
-    checked: Crc32c,
+    /// TFRecord's payload checksum, inside a payload.
+    checked: Option<Crc32c>,
     field: Option<Crc32c>,
     scan: Option<SplitScan>,
 }
@@ -59,7 +60,7 @@ impl<'a> Writer<'a> {
             at,
             crc64: Crc64Nvme::default(),
             record: Crc32c::default(),
-            checked: Crc32c::default(),
+            checked: None,
             field: None,
             scan: None,
         };
@@ -110,10 +111,10 @@ impl<'a> Writer<'a> {
                     body.next = *start + *len;
                     written.fields[*field] = body.crc.value();
                 }
-                Segment::ChecksumStart => self.checked = Crc32c::default(),
+                Segment::ChecksumStart => self.checked = Some(Crc32c::default()),
                 Segment::MaskedCrc32c => {
-                    let crc = mask(self.checked.value()).to_le_bytes();
-                    self.put(&crc)?;
+                    let checked = self.checked.take().unwrap_or_default();
+                    self.put(&mask(checked.value()).to_le_bytes())?;
                 }
             }
         }
@@ -171,7 +172,9 @@ impl<'a> Writer<'a> {
     fn fill(&mut self, n: usize) {
         let bytes = &self.buffer[self.end..self.end + n];
         self.record.update(bytes);
-        self.checked.update(bytes);
+        if let Some(checked) = &mut self.checked {
+            checked.update(bytes);
+        }
         self.end += n;
     }
 

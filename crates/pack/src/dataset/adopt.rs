@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
-use shardpack_formats::{Compression, Position, Skipped, crc32c};
+use shardpack_formats::{Compression, Position, Skipped};
 use shardpack_manifest::{
-    FieldTotals, IndexBuilder, IndexEntry, IndexField, IndexFile, Manifest, Order, RecordFormat,
-    Shard, ShardFile,
+    FieldTotals, IndexBuilder, IndexEntry, IndexField, Manifest, Order, RecordFormat, Shard,
+    ShardFile, Sidecar,
 };
 use shardpack_store::PutMode;
 
@@ -64,6 +64,7 @@ pub fn adopt(
     options: &AdoptOptions,
     progress: &Progress,
 ) -> Result<AdoptReport> {
+    let _lock = dataset.store.lock("")?; // the staging below is one run's
     free(dataset)?;
     let compression = one_compression(dataset)?;
     progress.enter(Stage::Pack);
@@ -191,7 +192,6 @@ fn one(
     let bytes = builder.finish(&file)?;
     let path = index_path(&shard.path);
     dataset.store.put(&staged(&path), &bytes, PutMode::Replace)?;
-    let index = IndexFile { path, bytes: bytes.len() as u64, crc32c: crc32c(&bytes) };
     let row = Shard {
         path: shard.path.clone(),
         split: None,
@@ -202,7 +202,8 @@ fn one(
         stream_bytes: file.stream_bytes,
         crc64nvme: file.crc64nvme,
         digest: summary.digest,
-        index,
+        index: Sidecar::of(path, &bytes),
+        sources: None,
     };
     Ok(Adopted { shard: row, fields: summary.fields, keys, skipped: end.skipped })
 }

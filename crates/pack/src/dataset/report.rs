@@ -42,7 +42,8 @@ pub struct VerifyReport {
     /// Objects among the shards that the manifest does not know: a SageMaker channel would read
     /// them. They make a dataset not whole.
     pub extra: Vec<String>,
-    /// The comparison with the files that were packed, where asked for.
+    /// The comparison with the files that were packed, where asked for and not kept off by damage,
+    /// of which a caveat tells.
     pub against: Option<AgainstReport>,
     /// What could not be promised, and why: a dataset may be whole as far as one can see.
     pub caveats: Vec<String>,

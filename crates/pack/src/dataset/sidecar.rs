@@ -1,35 +1,22 @@
 //! What lies beside a shard: its index, and the names that its files had.
 
-use std::collections::HashMap;
-
 use shardpack_formats::crc32c;
-use shardpack_manifest::{Index, Shard};
+use shardpack_manifest::{Index, Shard, Sidecar};
 
 use super::Dataset;
 use crate::{Error, Result, sources, staging};
 
-/// Names of files that key and field do not tell, by record and field; none for a label.
-pub(super) type Names = HashMap<(u64, String), Option<String>>;
+pub(super) use crate::sources::Names;
 
 /// The index of a shard, or why it is none: damage is for the caller to report.
 pub(super) fn examine(
     dataset: &Dataset<'_>,
     row: &Shard,
 ) -> Result<std::result::Result<Index<'static>, String>> {
-    let bytes = match staging::read(dataset.store, &row.index.path) {
+    let bytes = match proved(dataset, &row.index, "the index")? {
         Ok(bytes) => bytes,
-        Err(Error::Store(error)) if error.is_not_found() => {
-            return Ok(Err("the index is missing".into()));
-        }
-        Err(error) => return Err(error),
+        Err(reason) => return Ok(Err(reason)),
     };
-    let (len, crc) = (bytes.len() as u64, crc32c(&bytes));
-    if (len, crc) != (row.index.bytes, row.index.crc32c) {
-        return Ok(Err(format!(
-            "the index has {len} bytes with crc32c {crc:08x}, the manifest says {} with {:08x}",
-            row.index.bytes, row.index.crc32c
-        )));
-    }
     let index = match Index::parse(bytes) {
         Ok(index) => index,
         Err(error) => return Ok(Err(error.to_string())),
@@ -37,6 +24,29 @@ pub(super) fn examine(
     Ok(match disagrees(dataset, row, &index) {
         Some(reason) => Err(reason),
         None => Ok(index),
+    })
+}
+
+/// The bytes of a file if they are those that the manifest proves, or why not; `what` it is.
+fn proved(
+    dataset: &Dataset<'_>,
+    file: &Sidecar,
+    what: &str,
+) -> Result<std::result::Result<Vec<u8>, String>> {
+    let bytes = match staging::read(dataset.store, &file.path) {
+        Ok(bytes) => bytes,
+        Err(Error::Store(error)) if error.is_not_found() => {
+            return Ok(Err(format!("{what} is missing")));
+        }
+        Err(error) => return Err(error),
+    };
+    let (len, crc) = (bytes.len() as u64, crc32c(&bytes));
+    Ok(match (len, crc) == (file.bytes, file.crc32c) {
+        true => Ok(bytes),
+        false => Err(format!(
+            "{what} has {len} bytes with crc32c {crc:08x}, the manifest says {} with {:08x}",
+            file.bytes, file.crc32c
+        )),
     })
 }
 
@@ -73,17 +83,18 @@ fn disagrees(dataset: &Dataset<'_>, row: &Shard, index: &Index<'_>) -> Option<St
     (!same).then(|| format!("the index is of a {} shard", file.format))
 }
 
-/// The names of shard `number`'s files; empty where key and field tell them all.
+/// The names of shard `number`'s files; empty where key and field tell them all. Damage is an
+/// error: wrong names are worse than none.
 pub(super) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
-    let Some(row) = dataset.manifest().and_then(|m| m.shards.get(number)) else {
+    let row = dataset.manifest().and_then(|m| m.shards.get(number));
+    let Some((row, file)) = row.and_then(|row| Some((row, row.sources.as_ref()?))) else {
         return Ok(Names::new());
     };
-    let path = sources::sources_path(&row.path);
-    match staging::read(dataset.store, &path) {
-        Ok(bytes) => sources::parse(&bytes, &path),
-        Err(Error::Store(error)) if error.is_not_found() => Ok(Names::new()),
-        Err(error) => Err(error),
-    }
+    let names = match proved(dataset, file, &format!("the list of file names of {}", row.path))? {
+        Ok(bytes) => sources::parse(&bytes),
+        Err(reason) => Err(reason),
+    };
+    names.map_err(|reason| Error::Shard { shard: file.path.clone(), reason })
 }
 
 /// Path of the file that a field was; none for a label.

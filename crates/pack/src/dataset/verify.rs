@@ -14,7 +14,7 @@ use super::runs::Budget;
 use super::scan::{Next, ScanBudget, scan};
 use super::{Damage, Dataset, VerifyReport, against, sidecar, strict};
 use crate::progress::{Progress, Stage};
-use crate::{Error, Result, sources, staging};
+use crate::{Error, Result, staging};
 
 /// How a dataset is verified.
 #[derive(Clone, Copy)]
@@ -62,7 +62,15 @@ pub fn verify(
         report.extra = extra(dataset)?;
     }
     if let Some(source) = options.against {
-        report.against = Some(against::compare(dataset, source, options, progress)?);
+        match against::compare(dataset, source, options, progress) {
+            Ok(against) => report.against = Some(against),
+            // The damage is a row already; without this shard the rest would look lost.
+            Err(Error::Shard { shard, reason }) if !report.damage.is_empty() => {
+                let source = source.describe();
+                report.caveats.push(format!("not compared with {source}: {shard}: {reason}"));
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(report)
 }
@@ -123,12 +131,13 @@ fn with_manifest(
             without_index(dataset, number, row, &**object, options, progress)?
         }
     };
-    match &index {
-        Ok(_) => damaged_sources(dataset, number, row, &index, &mut outcome)?,
-        Err(reason) => {
-            outcome.report.damaged += 1;
-            outcome.damage.push(beside(&row.index.path, reason.clone()));
-        }
+    if let Err(reason) = &index {
+        outcome.report.damaged += 1;
+        outcome.damage.push(beside(&row.index.path, reason.clone()));
+    }
+    if let Some(damage) = damaged_sources(dataset, number, index.as_ref().ok())? {
+        outcome.report.damaged += 1;
+        outcome.damage.push(damage);
     }
     Ok(Checked { outcome, fields })
 }
@@ -172,26 +181,24 @@ fn quick(dataset: &Dataset<'_>, number: usize, row: &Shard, object: &dyn Object)
 fn damaged_sources(
     dataset: &Dataset<'_>,
     number: usize,
-    row: &Shard,
-    index: &std::result::Result<Index<'static>, String>,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let Ok(index) = index else { return Ok(()) };
-    let path = sources::sources_path(&row.path);
-    let reason = match sidecar::names(dataset, number) {
-        Ok(names) => names.keys().find_map(|(record, field)| {
-            let record = index.get(usize::try_from(*record).ok()?);
-            let known = record.is_some_and(|r| r.fields.clone().any(|f| f.name == field));
-            (!known).then(|| format!("names a field {field:?} that the index does not have"))
-        }),
-        Err(Error::Shard { reason, .. }) => Some(reason),
+    index: Option<&Index<'_>>,
+) -> Result<Option<Damage>> {
+    let names = match sidecar::names(dataset, number) {
+        Ok(names) => names,
+        Err(Error::Shard { shard, reason }) => return Ok(Some(beside(&shard, reason))),
         Err(error) => return Err(error),
     };
-    if let Some(reason) = reason {
-        outcome.report.damaged += 1;
-        outcome.damage.push(beside(&path, reason));
-    }
-    Ok(())
+    let sources = dataset.manifest().and_then(|m| m.shards.get(number)?.sources.as_ref());
+    let (Some(index), Some(sources)) = (index, sources) else { return Ok(None) };
+    let stray = names.keys().filter(|(record, field)| {
+        let record = usize::try_from(*record).ok().and_then(|i| index.get(i));
+        !record.is_some_and(|r| r.fields.clone().any(|f| f.name == field))
+    });
+    Ok(stray.min().map(|(record, field)| {
+        let reason =
+            format!("names a field {field:?} of record {record} that the index does not have");
+        beside(&sources.path, reason)
+    }))
 }
 
 /// Damage to a file beside the shards.
@@ -318,7 +325,7 @@ fn caveats(
             "without a manifest nobody knows which shards and samples there should be".into(),
         );
         caveats.push(match dataset.format() {
-            "webdataset" => "a tar has no checksum of its files: changed bodies cannot be seen".into(),
+            "webdataset" => "a tar has checksums of its headers only: changed bodies, and changed names in extended headers, cannot be seen".into(),
             "tfrecord" => "a shard that was cut between two records cannot be seen".into(),
             _ => "RecordIO has no checksums: changed bytes and a cut between two records cannot be seen".to_owned(),
         });
