@@ -89,6 +89,7 @@ impl Failure {
 impl From<shardpack_store::Error> for Failure {
     fn from(error: shardpack_store::Error) -> Self {
         let hint = match error.kind() {
+            StoreError::Busy => "wait until it ends, or stop it, then run again",
             StoreError::Full => "free space there and run the same command again",
             StoreError::Changed { .. } => {
                 "run again with --restart once nothing writes to the source any more"

@@ -147,7 +147,7 @@ fn output_for_people_ends_with_what_was_written_where() {
     let ran = home.line("pack src dst --bad-names skip").done();
     assert_eq!(ran.stderr, "", "a quick run is quiet when stderr is no terminal");
     let last = ran.stdout.lines().last().expect("a line");
-    assert!(last.starts_with("packed 20 samples (40 fields, "), "{last}");
+    assert!(last.starts_with("packed 20 samples (40 files, "), "{last}");
     assert!(last.ends_with("in all: dst/shards"), "{last}");
     assert!(ran.stdout.contains("left out 1: files with bad names"), "{}", ran.stdout);
 

@@ -7,7 +7,7 @@ use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_manifest::Index;
 use shardpack_pack::{
     AdoptOptions, Dataset, ForeignOptions, LsOptions, Order, PackOptions, Progress, VerifyOptions,
-    VerifyReport, adopt, ls, pack, verify,
+    VerifyReport, adopt, ls, pack, unpack, verify,
 };
 use shardpack_store::{MemoryStore, MemoryTree, PutMode, Store};
 
@@ -203,6 +203,50 @@ fn a_damaged_index_is_named_and_the_shard_is_proved_without_it() {
             with(&index[..at], format!("cut at {at}"));
         }
     }
+}
+
+/// Without the names of the files nothing is unpacked or compared, and nothing of the shard is lost.
+#[test]
+fn a_damaged_list_of_names_is_named_and_not_used() {
+    let files = MemoryTree::new([("d/1.JPG", "one"), ("d/2.jpg", "two"), ("d/3.Txt", "three")]);
+    let packed = Packed::new(&files, &kinds().swap_remove(0).0);
+    let path = format!("index/{}.sources", packed.shard.strip_prefix("shards/").expect("a shard"));
+    let names = read(&packed.store, &path);
+    assert_eq!(names, b"[0,\"jpg\",\"d/1.JPG\"]\n[2,\"txt\",\"d/3.Txt\"]\n");
+    let wrong = |what: &str| {
+        let dataset = Dataset::open(&packed.store).expect("the manifest is whole");
+        let quick = VerifyOptions { quick: true, ..Default::default() };
+        for options in [VerifyOptions::default(), quick] {
+            let report = verify(&dataset, &options, &Progress::default()).expect("a report");
+            let [damage] = &report.damage[..] else { panic!("{what}: {:#?}", report.damage) };
+            assert_eq!((damage.shard.as_str(), report.samples), (&*path, 3), "{what}");
+            assert!(damage.reason.contains(&packed.shard), "{what}: {damage}");
+        }
+        let against = VerifyOptions { against: Some(&files), ..Default::default() };
+        let report = verify(&dataset, &against, &Progress::default()).expect("a report");
+        assert!(report.against.is_none() && report.damage.len() == 1, "{what}: {report:#?}");
+        let [caveat] = &report.caveats[..] else { panic!("{what}: {:?}", report.caveats) };
+        assert!(caveat.starts_with("not compared") && caveat.contains(&path), "{caveat}");
+        let out = tempfile::tempdir().expect("a folder");
+        let error = unpack(&dataset, out.path(), &Default::default(), &Progress::default());
+        let error = error.map(drop).expect_err(what).to_string();
+        assert!(error.contains(&path), "{what}: {error}");
+        assert_eq!(fs::read_dir(out.path()).expect("a folder").count(), 0, "{what}");
+    };
+    for at in 0..names.len() {
+        packed.store.put(&path, &names[..at], PutMode::Replace).expect("memory");
+        wrong(&format!("cut at {at}"));
+        for bit in 0..8 {
+            let mut bytes = names.clone();
+            bytes[at] ^= 1 << bit;
+            packed.store.put(&path, &bytes, PutMode::Replace).expect("memory");
+            wrong(&format!("bit {bit} of {at}"));
+        }
+    }
+    packed.store.remove(&path).expect("memory");
+    wrong("missing");
+    packed.store.put(&path, &names, PutMode::Create).expect("memory");
+    assert!(packed.with(&packed.bytes).is_whole());
 }
 
 #[test]

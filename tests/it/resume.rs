@@ -12,6 +12,8 @@ use crate::program::{Home, Random};
 type Files = BTreeMap<String, Vec<u8>>;
 
 const PACK: &str = "pack src dst --target 100kB --labels folder";
+/// The file that a run holds while it is at work.
+const LOCK: &str = ".shardpack-lock";
 /// Shards that [`PACK`] makes of [`tree`], at least.
 const SHARDS: u64 = 40;
 
@@ -88,7 +90,7 @@ fn kill_once(home: &Home, line: &str, shards: u64, random: &mut Random) -> bool 
 fn check_unfinished(found: &Files, whole: &Files) {
     if found.contains_key("manifest.json") {
         let published: Files =
-            found.iter().filter(|(name, _)| !name.starts_with(".shardpack/")).map(owned).collect();
+            found.iter().filter(|(name, _)| !name.starts_with(".shardpack")).map(owned).collect();
         same(&published, whole);
     }
     let shards = |files: &Files| -> Files {
@@ -194,7 +196,8 @@ fn another_command_is_refused_until_told_to_restart() {
         assert!(running.until(some) && running.kill(), "it ended");
     };
     unfinished(&home);
-    let before = home.files("dst");
+    let mut before = home.files("dst");
+    before.remove(LOCK).expect("a killed run leaves its lock, which holds nobody back");
     for (line, told) in [
         (PACK.replace("100kB", "90kB"), "--target: 100000 then, 90000 now"),
         (format!("{PACK} --order key"), "--order: shuffle:0 then, key now"),
@@ -228,6 +231,38 @@ fn another_command_is_refused_until_told_to_restart() {
     let restarted = home.files("dst");
     home.line(&other.replace("dst", "fresh")).done();
     same(&restarted, &home.files("fresh"));
+}
+
+#[test]
+fn a_second_run_is_refused_while_the_first_is_at_work() {
+    let home = Home::new();
+    tree(&home);
+    let whole = undisturbed(&home);
+    let mut first = home.start(&format!("{PACK} --jobs 1 --io-depth 1"));
+    let staging = home.path("dst/.shardpack/index");
+    let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
+    assert!(first.until(some), "it ended");
+    first.signal(Signal::STOP);
+    let stat = format!("/proc/{}/stat", first.id());
+    assert!(first.until(|| is_stopped(&stat)), "it ended");
+
+    let before = home.files("dst");
+    for line in [PACK.to_owned(), format!("{PACK} --restart"), PACK.replace("100kB", "90kB")] {
+        let ran = home.line(&line);
+        assert_eq!(ran.code, Some(2), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.contains("dst: another run is at work there"), "{}", ran.stderr);
+        same(&home.files("dst"), &before);
+    }
+    first.signal(Signal::CONT);
+    let ran = first.end();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    same(&home.files("dst"), &whole);
+}
+
+/// True once every thread of the process has come to a stop.
+fn is_stopped(stat: &str) -> bool {
+    let stat = fs::read_to_string(stat).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn print(report: &PackReport, output: &mut Output) -> Result<()> {
     output.line(&format!(
         "{verb} {} ({}, {}) in {} of {} in all: {}",
         counted(report.samples, "sample"),
-        counted(report.files, "field"),
+        counted(report.files, "file"),
         bytes(report.file_bytes),
         counted(report.shards as u64, "shard"),
         bytes(report.shard_bytes),

@@ -23,6 +23,6 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use index::{Fields, Index, IndexBuilder, IndexEntry, IndexField, IndexRecord, ShardFile};
 pub use label::LabelRef;
 pub use manifest::{
-    FieldTotals, Fingerprint, IndexFile, Labels, Manifest, Order, RecordFormat, Shard, Split,
+    FieldTotals, Fingerprint, Labels, Manifest, Order, RecordFormat, Shard, Sidecar, Split,
     Summary, Tool, Totals,
 };

@@ -46,7 +46,9 @@ fn shards(manifest: &Manifest) -> Result<()> {
     let map = manifest.labels.as_ref().and_then(|l| l.map.as_deref());
     paths.extend(map);
     for (i, shard) in manifest.shards.iter().enumerate() {
-        for (field, name) in [("path", &shard.path), ("index.path", &shard.index.path)] {
+        let sources = shard.sources.iter().map(|file| ("sources.path", &file.path));
+        let files = [("path", &shard.path), ("index.path", &shard.index.path)];
+        for (field, name) in files.into_iter().chain(sources) {
             let place = |e: Error| e.in_field(format!("shards[{i}].{field}"));
             path::check(name).map_err(place)?;
             if !paths.insert(name) {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use shardpack_formats::Compression;
 
 pub use parts::{
-    FieldTotals, Fingerprint, IndexFile, Labels, Order, RecordFormat, Shard, Split, Summary, Tool,
+    FieldTotals, Fingerprint, Labels, Order, RecordFormat, Shard, Sidecar, Split, Summary, Tool,
     Totals,
 };
 
@@ -23,7 +23,7 @@ use crate::{Digest, Error, Result};
 /// outside the dataset.
 ///
 /// ```
-/// use shardpack_manifest::{IndexFile, Manifest, Order, RecordFormat, Shard, Summary};
+/// use shardpack_manifest::{Manifest, Order, RecordFormat, Shard, Sidecar, Summary};
 ///
 /// let mut manifest = Manifest::new(RecordFormat::new("webdataset"), Order::Shuffle(42));
 /// let shard = Shard {
@@ -36,7 +36,8 @@ use crate::{Digest, Error, Result};
 ///     stream_bytes: 1024,
 ///     crc64nvme: 7,
 ///     digest: Default::default(),
-///     index: IndexFile { path: "index/d-00000-of-00001.spi".into(), bytes: 108, crc32c: 9 },
+///     index: Sidecar::of("index/d-00000-of-00001.index", b"the bytes of the index"),
+///     sources: None,
 /// };
 /// manifest.push(shard, &Summary::default().fields)?;
 /// let bytes = manifest.to_bytes()?;

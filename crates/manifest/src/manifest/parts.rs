@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use shardpack_formats::{Format, FormatOptions};
+use shardpack_formats::{Format, FormatOptions, crc32c};
 
 use super::add;
 use crate::hex::{hex32, hex64, hex128};
@@ -189,8 +189,11 @@ pub struct Shard {
     pub crc64nvme: u64,
     /// Digest of its samples.
     pub digest: Digest,
-    /// Its sample index.
-    pub index: IndexFile,
+    /// The file that holds its [`Index`](crate::Index).
+    pub index: Sidecar,
+    /// The file of its files' original names; none where key and field tell every name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Sidecar>,
 }
 
 impl Shard {
@@ -205,9 +208,9 @@ impl Shard {
     }
 }
 
-/// The file that holds a shard's [`Index`](crate::Index).
+/// A file beside a shard, and what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexFile {
+pub struct Sidecar {
     /// Path under the dataset's root.
     pub path: String,
     /// Length in bytes.
@@ -215,6 +218,13 @@ pub struct IndexFile {
     /// crc32c of the whole file.
     #[serde(with = "hex32")]
     pub crc32c: u32,
+}
+
+impl Sidecar {
+    /// The file of these bytes at `path`.
+    pub fn of(path: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { path: path.into(), bytes: bytes.len() as u64, crc32c: crc32c(bytes) }
+    }
 }
 
 /// Hash of a plan: which samples go to which shard. What is hashed is the planner's business.

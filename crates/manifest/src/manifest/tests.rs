@@ -15,7 +15,8 @@ fn shard(path: &str, split: Option<&str>, samples: u64, digest: u128) -> Shard {
         stream_bytes: 10_240,
         crc64nvme: 0x0011_2233_4455_6677,
         digest: Digest::from_u128(digest),
-        index: IndexFile { path: format!("index/{path}.spi"), bytes: 400, crc32c: 0xab },
+        index: Sidecar { path: format!("index/{path}.index"), bytes: 400, crc32c: 0xab },
+        sources: None,
     }
 }
 
@@ -28,9 +29,11 @@ fn fields(samples: u64) -> BTreeMap<String, FieldTotals> {
 fn example() -> Manifest {
     let mut manifest = Manifest::new(RecordFormat::new("webdataset"), Order::Shuffle(42));
     manifest.tool = Tool { name: "shardpack".into(), version: "0.1.0".into() };
+    let sources = b"[1,\"jpg\",\"dog/1.JPEG\"]\n";
+    let sources = Some(Sidecar::of("index/train/a-00001-of-00002.sources", sources));
     for shard in [
         shard("train/a-00000-of-00002", Some("train"), 3, 7),
-        shard("train/a-00001-of-00002", Some("train"), 2, u128::MAX),
+        Shard { sources, ..shard("train/a-00001-of-00002", Some("train"), 2, u128::MAX) },
         shard("val/a-00000-of-00001", Some("val"), 1, 1 << 127),
     ] {
         let fields = fields(shard.samples);
@@ -119,7 +122,9 @@ fn contradictions_are_refused_behind_a_right_checksum() {
         ("\"dog\": 1", "\"dog\": 0", "classes"),
         ("shards/val/", "shards/../", "shards[2].path"),
         ("shards/val/a-00000-of-00001", "shards/train/a-00001-of-00002", "shards[2].path"),
-        ("index/val/a-00000-of-00001.spi", "labels.json", "shards[2].index.path"),
+        ("index/val/a-00000-of-00001.index", "labels.json", "shards[2].index.path"),
+        ("train/a-00001-of-00002.sources", "train/../a.sources", "shards[1].sources.path"),
+        ("a-00001-of-00002.sources", "a-00001-of-00002.index", "shards[1].sources.path"),
         ("\"stream_bytes\":10240", "\"stream_bytes\":10241", "shards[0]"),
         ("\"cat/1\",\n    \"dog/", "\"dog/1\",\n    \"cat/", "tombstones"),
         ("\"order\": \"shuffle:42\"", "\"order\": \"shuffle:+42\"", "order"),
@@ -212,6 +217,8 @@ proptest! {
             if *samples == 0 { shard.digest = Digest::default(); }
             shard.crc64nvme = *crc64nvme;
             shard.index.crc32c = *crc32c;
+            let path = format!("index/{i}.sources");
+            shard.sources = (crc32c % 2 == 0).then(|| Sidecar { path, bytes: *samples, crc32c: *crc32c });
             manifest.push(shard, &fields(*samples)).unwrap();
         }
         manifest.options = options;

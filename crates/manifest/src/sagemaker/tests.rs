@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ErrorKind, IndexFile, Labels, Manifest, Order, RecordFormat, Shard};
+use crate::{ErrorKind, Labels, Manifest, Order, RecordFormat, Shard, Sidecar};
 
 fn manifest(format: &str, shards: &[(&str, Option<&str>)]) -> Manifest {
     let mut manifest = Manifest::new(RecordFormat::new(format), Order::Key);
@@ -16,7 +16,8 @@ fn manifest(format: &str, shards: &[(&str, Option<&str>)]) -> Manifest {
             stream_bytes: 1,
             crc64nvme: 0,
             digest: Default::default(),
-            index: IndexFile { path: format!("index/{path}"), bytes: 0, crc32c: 0 },
+            index: Sidecar { path: format!("index/{path}"), bytes: 0, crc32c: 0 },
+            sources: None,
         };
         manifest.push(shard, &Default::default()).unwrap();
     }
