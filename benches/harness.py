@@ -147,7 +147,12 @@ def table(head: list[str], rows: list[list]) -> str:
 
 def machine() -> str:
     """One line about the machine, for the head of a report."""
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    memory = int(open("/proc/meminfo").readline().split()[1]) / (1 << 20)
-    load = os.getloadavg()[0]
-    return f"{CORES} x {cpu}, {memory:.0f} GiB, Linux {os.uname().release}, load {load:.1f}, {time.strftime('%Y-%m-%d')}"
+    models = (line.split(":")[1].strip() for line in proc("cpuinfo") if line.startswith("model name"))
+    memory = int(proc("meminfo")[0].split()[1]) / (1 << 20)
+    kernel, load, day = os.uname().release, os.getloadavg()[0], time.strftime("%Y-%m-%d")
+    return f"{CORES} x {next(models, '?')}, {memory:.0f} GiB, Linux {kernel}, load {load:.1f}, {day}"
+
+
+def proc(name: str) -> list[str]:
+    """The lines of a file of the kernel's."""
+    return Path("/proc", name).read_text().splitlines()

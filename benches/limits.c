@@ -75,8 +75,10 @@ static inline uint64_t three_lanes(uint64_t a, const char *p, size_t lane, uint3
 
 static uint32_t masked_crc32c(const char *p, size_t n) {
     uint64_t crc = 0xffffffff;
-    for (; n >= 3 * LONG_LANE; p += 3 * LONG_LANE, n -= 3 * LONG_LANE) crc = three_lanes(crc, p, LONG_LANE, past_long);
-    for (; n >= 3 * SHORT_LANE; p += 3 * SHORT_LANE, n -= 3 * SHORT_LANE) crc = three_lanes(crc, p, SHORT_LANE, past_short);
+    for (; n >= 3 * LONG_LANE; p += 3 * LONG_LANE, n -= 3 * LONG_LANE)
+        crc = three_lanes(crc, p, LONG_LANE, past_long);
+    for (; n >= 3 * SHORT_LANE; p += 3 * SHORT_LANE, n -= 3 * SHORT_LANE)
+        crc = three_lanes(crc, p, SHORT_LANE, past_short);
     for (; n >= 8; p += 8, n -= 8) crc = _mm_crc32_u64(crc, word(p));
     for (; n; p++, n--) crc = _mm_crc32_u8(crc, *p);
     uint32_t plain = ~(uint32_t)crc;
@@ -145,7 +147,8 @@ static void *read_files(void *unused) {
     for (size_t i; (i = __atomic_fetch_add(&next, BATCH, __ATOMIC_RELAXED)) < files.n;)
         for (size_t end = i + BATCH < files.n ? i + BATCH : files.n; i < end; i++) {
             int fd = open_sized(files.path[i], &size);
-            for (ssize_t got; size && (got = read(fd, buffer, size < BUFFER ? size : BUFFER)) > 0; size -= got) bytes += got;
+            for (ssize_t got; size && (got = read(fd, buffer, size < BUFFER ? size : BUFFER)) > 0; size -= got)
+                bytes += got;
             close(fd);
         }
     __atomic_fetch_add(&bytes_seen, bytes, __ATOMIC_RELAXED);
@@ -295,7 +298,8 @@ int main(int n, char **args) {
         mkdir(out_folder, 0755), walk(args[3], 0), run(pack_files);
     } else if (!strcmp(job, "write") && n == 5) out_folder = args[2], write_mib = atol(args[3]), run(write_direct);
     else if (!strcmp(job, "touch")) {
-        if (mmap(0, atol(args[2]) * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0) == MAP_FAILED) die("mmap");
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+        if (mmap(0, atol(args[2]) * MIB, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) die("mmap");
     } else { fprintf(stderr, "usage: see the head of limits.c\n"); return 2; }
     printf("{\"files\": %zu, \"bytes\": %zu, \"seconds\": %.4f}\n", files.n, bytes_seen, now() - start);
 }

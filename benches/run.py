@@ -73,7 +73,7 @@ def commands(options, name: str) -> Iterator[Command]:
 def has_module(python: Path, module: str) -> bool:
     find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     # In the root folder: the scripts beside this one are no modules of the peers.
-    return subprocess.run([python.absolute(), "-c", find], cwd="/").returncode == 0
+    return subprocess.run([python.absolute(), "-c", find], cwd="/", check=False).returncode == 0
 
 
 def prepare(options, name: str) -> None:
@@ -89,7 +89,8 @@ def prepare(options, name: str) -> None:
 
 
 def measure_set(options, name: str) -> list[tuple[Command, list[harness.Run]]]:
-    chosen = [command for command in commands(options, name) if re.search(options.only, f"{command.table} {command.name}")]
+    everyone = commands(options, name)
+    chosen = [command for command in everyone if re.search(options.only, f"{command.table} {command.name}")]
     runs = {id(command): [] for command in chosen}
     harness.drop_caches()  # no run pays for clearing away what was cached before
     for number in range(options.rounds):
@@ -136,7 +137,7 @@ def main() -> None:
     arguments.add_argument("--cold", action="store_true", help="empty the page cache before each run")
     arguments.add_argument("--durable", action="store_true", help="measure until everything is on the disk")
     arguments.add_argument("--python", type=Path, action="append", default=[], help="a Python with peers; repeatable")
-    arguments.add_argument("--flag", dest="flags", action="append", default=[], help="pass to shardpack: --flag=--io-depth=1")
+    arguments.add_argument("--flag", dest="flags", action="append", default=[], help="hand to shardpack: --flag=--jobs=1")
     options = arguments.parse_args()
     mode = ", ".join(["cold" if options.cold else "hot", "until on disk" if options.durable else "not synced"])
     print(f"{harness.machine()}; {mode}; {options.rounds} rounds")

@@ -2,8 +2,8 @@
 
     python3 benches/slow_source.py --data DATA --out OUT          # as root: it mounts
 
-The source is set B (or --set) behind slow.c, a FUSE server that answers look-ups, attributes, opens and reads late, mounted afresh for every
-run so that the kernel knows nothing from the run before.
+The source is set B (or --set) behind slow.c, a FUSE server that answers look-ups, attributes, opens
+and reads late, mounted afresh for every run so that the kernel knows nothing from the run before.
 Held against a sequential loop over the first folder (list, then open, fstat, read and close one by
 one), and shown beside the same loop in many threads: what this source gives at most.
 """
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -67,31 +68,33 @@ def main() -> None:
     arguments.add_argument("--set", default="B")
     arguments.add_argument("--folders", type=int, default=20, help="folders of the set to pack")
     arguments.add_argument("--microseconds", type=int, default=2000, help="what a call takes")
-    arguments.add_argument("--depths", default="1,8,64,128,256")
+    arguments.add_argument("--depths", default="8,64,128,256")
     arguments.add_argument("--rounds", type=int, default=3)
     options = arguments.parse_args()
     limits = harness.compiled("limits", options.out)
     out = options.out / "run"
-    one = part_of(options.data / options.set, options.out, 1)
-    loop = rate(options, one, lambda mount: [limits, "readall", mount, "1"], 1, "sequential loop")
-    shallow = rate(options, one, lambda mount: shardpack(options, mount, out, 1), 1, "depth 1")
-    source = part_of(options.data / options.set, options.out, options.folders)
-    results = [("sequential loop", loop), ("shardpack --io-depth 1", shallow)]
-    for depth in [int(depth) for depth in options.depths.split(",") if depth != "1"]:
-        name = f"shardpack --io-depth {depth}"
-        results.append((name, rate(options, source, lambda mount: shardpack(options, mount, out, depth), options.rounds, name)))
-    name = f"the loop in {MOST} threads"
-    results.append((name, rate(options, source, lambda mount: [limits, "readall", mount, str(MOST)], options.rounds, name)))
-    shutil.rmtree(options.out / "part")
+    results = {}
+
+    def compare(name: str, argv, rounds: int) -> None:
+        results[name] = rate(options, part, argv, rounds, name)
+
+    part = part_of(options.data / options.set, options.out, 1)
+    compare("sequential loop", lambda mount: [limits, "readall", mount, "1"], 1)
+    compare("shardpack --io-depth 1", partial(shardpack, options, out, 1), 1)
+    part = part_of(options.data / options.set, options.out, options.folders)
+    for depth in options.depths.split(","):
+        compare(f"shardpack --io-depth {depth}", partial(shardpack, options, out, depth), options.rounds)
+    compare(f"the loop in {MOST} threads", lambda mount: [limits, "readall", mount, str(MOST)], options.rounds)
+    shutil.rmtree(part)
     print(f"{harness.machine()}; {options.microseconds} us a call; set {options.set}, {options.folders} folders\n")
-    rows = []
-    for name, rates in results:
+    rows, [alone] = [], results["sequential loop"]
+    for name, rates in results.items():
         median = statistics.median(rates)
-        rows.append([name, f"{median:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})", f"{median / loop[0]:.1f}"])
+        rows.append([name, f"{median:,.0f} ({min(rates):,.0f}-{max(rates):,.0f})", f"{median / alone:.1f}"])
     print(harness.table(["", "files/s", "x sequential loop"], rows))
 
 
-def shardpack(options, source: Path, out: Path, depth: int) -> list:
+def shardpack(options, out: Path, depth: int | str, source: Path) -> list:
     return [options.shardpack, "pack", source, out, "--quiet", "--no-fsync", "--io-depth", depth]
 
 

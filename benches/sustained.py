@@ -32,7 +32,7 @@ def cached_bytes(path: Path) -> int:
 
 def page_cache() -> int:
     """Bytes in the page cache of the whole machine."""
-    lines = (line.split() for line in open("/proc/meminfo"))
+    lines = map(str.split, harness.proc("meminfo"))
     return next(int(value) * 1024 for name, value, *_ in lines if name == "Cached:")
 
 
@@ -109,9 +109,8 @@ def main() -> None:
     arguments.add_argument("--gb", type=float, default=round(memory * 1.05), help="GB that each contender writes")
     arguments.add_argument("--rounds", type=int, default=2)
     options = arguments.parse_args()
-    neighbour = options.out / "neighbour"
-    subprocess.run([harness.compiled("limits", options.out), "write", neighbour, str(NEIGHBOUR_MIB), "1"], check=True, stdout=subprocess.DEVNULL)
-    neighbour = neighbour.with_name("neighbour.0")
+    limits, neighbour = harness.compiled("limits", options.out), options.out / "neighbour.0"
+    measure([limits, "write", neighbour.with_suffix(""), NEIGHBOUR_MIB, 1])  # adds the writer's number
     everyone = contenders(options)
     results: dict[str, list] = {name: [] for name in everyone}
     for _ in range(options.rounds):
@@ -132,7 +131,7 @@ def main() -> None:
             f"{statistics.median(run['grown'] for run in runs) / 1e9:+.1f}",
             f"{statistics.median(run['kept'] for run in runs):.0%}",
         ])  # fmt: skip
-    head = ["", "GB written", "MB/s until on disk", "MB/s of single packs", "cpu s", "cache grew by GB", "neighbour still cached"]
+    head = ["", "GB", "MB/s until on disk", "MB/s of single packs", "cpu s", "cache grew GB", "neighbour still cached"]
     print(harness.table(head, rows))
 
 
