@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
+use shardpack_manifest::Index;
 
 use crate::program::{Home, Random};
 
@@ -137,9 +138,7 @@ fn interrupted_a_run_says_what_is_sealed_and_goes_on() {
     for (signal, times) in [(Signal::INT, 1), (Signal::TERM, 2)] {
         let line = format!("{PACK} --jobs 1 --io-depth 1");
         let mut running = home.start(&line);
-        let staging = home.path("dst/.shardpack/index");
-        let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
-        assert!(running.until(some), "no shard was sealed");
+        assert!(running.until(|| some_sealed(&home)), "no shard was sealed");
         (0..times).for_each(|_| running.signal(signal));
         let ran = running.end();
         assert_eq!(ran.code, Some(130), "{}", ran.stderr);
@@ -183,18 +182,26 @@ fn catches_interrupts(status: &str) -> bool {
     mask.is_some_and(|mask| mask & 0b10 != 0)
 }
 
+/// True once the index of a shard is there, whole.
+fn some_sealed(home: &Home) -> bool {
+    let folder = fs::read_dir(home.path("dst/.shardpack/index"));
+    folder.is_ok_and(|mut folder| {
+        folder.any(|entry| entry.is_ok_and(|e| e.path().extension().is_some_and(|x| x == "index")))
+    })
+}
+
+/// Kills a run once a shard is sealed.
+fn unfinished(home: &Home) {
+    let _ = fs::remove_dir_all(home.path("dst"));
+    let mut running = home.start(&format!("{PACK} --jobs 1 --io-depth 1"));
+    assert!(running.until(|| some_sealed(home)) && running.kill(), "it ended");
+}
+
 #[test]
 fn another_command_is_refused_until_told_to_restart() {
     let home = Home::new();
     tree(&home);
     let whole = undisturbed(&home);
-    let unfinished = |home: &Home| {
-        let _ = fs::remove_dir_all(home.path("dst"));
-        let mut running = home.start(&format!("{PACK} --jobs 1 --io-depth 1"));
-        let staging = home.path("dst/.shardpack/index");
-        let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
-        assert!(running.until(some) && running.kill(), "it ended");
-    };
     unfinished(&home);
     let mut before = home.files("dst");
     before.remove(LOCK).expect("a killed run leaves its lock, which holds nobody back");
@@ -234,14 +241,46 @@ fn another_command_is_refused_until_told_to_restart() {
 }
 
 #[test]
+fn a_changed_source_is_refused_with_the_first_sealed_file_that_differs() {
+    let home = Home::new();
+    tree(&home);
+    unfinished(&home);
+    let left = home.files("dst");
+    let (_, index) = left.iter().find(|(name, _)| name.ends_with(".index")).expect("sealed");
+    let index = Index::parse(&index[..]).expect("an index");
+    let key = index.get(0).expect("a record").key;
+    let (jpg, txt) = (format!("src/{key}.jpg"), format!("src/{key}.txt"));
+    let bodies = [&jpg, &txt].map(|name| fs::read(home.path(name)).expect("a file"));
+    let refused = |told: &str| {
+        let ran = home.line(PACK);
+        assert!(ran.code == Some(2) && ran.stderr.contains(told), "{told} in {}", ran.stderr);
+        ran.stderr
+    };
+    let among = |told: String| refused(&format!("among what is sealed, {told}"));
+
+    home.write(&txt, [&bodies[1][..], b"!"].concat());
+    let len = bodies[1].len();
+    among(format!("{key}.txt had {len} bytes, {} now", len + 1));
+    fs::remove_file(home.path(&txt)).expect("a file");
+    among(format!("{key}.txt is not there any more"));
+    fs::remove_file(home.path(&jpg)).expect("a file");
+    among(format!("sample {key} is not there any more"));
+    home.write(&jpg, &bodies[0]);
+    home.write(&txt, &bodies[1]);
+    home.write(&format!("src/{key}.xml"), "new");
+    among(format!("{key}.xml was not there"));
+    fs::remove_file(home.path(&format!("src/{key}.xml"))).expect("a file");
+    let told = refused("files were written since (same names and lengths)");
+    assert!(!told.contains("among"), "{told}");
+}
+
+#[test]
 fn a_second_run_is_refused_while_the_first_is_at_work() {
     let home = Home::new();
     tree(&home);
     let whole = undisturbed(&home);
     let mut first = home.start(&format!("{PACK} --jobs 1 --io-depth 1"));
-    let staging = home.path("dst/.shardpack/index");
-    let some = || fs::read_dir(&staging).is_ok_and(|mut folder| folder.next().is_some());
-    assert!(first.until(some), "it ended");
+    assert!(first.until(|| some_sealed(&home)), "it ended");
     first.signal(Signal::STOP);
     let stat = format!("/proc/{}/stat", first.id());
     assert!(first.until(|| is_stopped(&stat)), "it ended");

@@ -206,6 +206,8 @@ fn s3_prefix(uri: Option<&str>) -> Result<Option<String>> {
             Err(Failure::new(format!("--s3-prefix {uri:?}: is no S3 URI"))
                 .hint("write s3://bucket/prefix"))
         }
+        // Paths are appended as they are.
+        Some(uri) if !uri.ends_with('/') => Ok(Some(format!("{uri}/"))),
         uri => Ok(uri.map(str::to_owned)),
     }
 }

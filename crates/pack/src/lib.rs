@@ -8,6 +8,7 @@
 mod context;
 mod crew;
 mod dataset;
+mod difference;
 mod error;
 mod execute;
 mod foreign;

@@ -14,7 +14,7 @@ use crate::progress::{Progress, Stage};
 use crate::publish::publish;
 use crate::report::{PackReport, PlanReport};
 use crate::staging::{self, Found, Identity};
-use crate::{Error, Result, labels};
+use crate::{Error, Result, difference, labels};
 
 /// Packs the files of `source` into a dataset in `store`.
 ///
@@ -41,7 +41,8 @@ pub fn pack(
     let (samples, plan, format) = prepare(source, options, progress)?;
     let identity = identity(source, &samples, &plan, options);
     let _lock = store.lock("")?; // one run at a time, to the end
-    let todo = match staging::open(store, &plan, &identity, options.restart)? {
+    let changed = || difference::first(store, &samples, &*format);
+    let todo = match staging::open(store, &plan, &identity, options.restart, &changed)? {
         Found::Complete(manifest) => {
             return Ok(PackReport::complete(store, &samples, &plan, &manifest));
         }

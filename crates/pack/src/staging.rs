@@ -51,12 +51,14 @@ pub(crate) enum Found {
     Todo(Vec<usize>),
 }
 
-/// Looks at the destination and makes it ours.
+/// Looks at the destination and makes it ours. `changed` names what differs between the source and
+/// what is sealed, for the error.
 pub(crate) fn open(
     store: &dyn Store,
     plan: &Plan,
     identity: &Identity,
     restart: bool,
+    changed: &dyn Fn() -> Result<Option<String>>,
 ) -> Result<Found> {
     let objects = store.list("")?;
     let there = |key: &str| objects.iter().any(|o| o.key == key);
@@ -75,7 +77,7 @@ pub(crate) fn open(
     if there(&identity_path) {
         let before = read(store, &identity_path)?;
         let before: Option<Identity> = serde_json::from_slice(&before).ok();
-        let differences = match &before {
+        let mut differences = match &before {
             Some(before) => differences(before, identity),
             None => vec!["the unfinished run's plan.json is not readable".into()],
         };
@@ -85,6 +87,13 @@ pub(crate) fn open(
             return Ok(Found::Todo(unsealed(store, plan)?));
         }
         if !restart {
+            let same_run = |before: &Identity| {
+                (&before.source, &before.options) == (&identity.source, &identity.options)
+            };
+            if before.is_some_and(|b| same_run(&b) && b.fingerprint != identity.fingerprint) {
+                differences
+                    .extend(changed()?.map(|change| format!("among what is sealed, {change}")));
+            }
             return Err(Error::Different { destination: store.describe(), differences });
         }
         for leftover in [STAGING, "shards", "index", "sagemaker", "labels.json"] {

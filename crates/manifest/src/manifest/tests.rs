@@ -218,7 +218,7 @@ proptest! {
             shard.crc64nvme = *crc64nvme;
             shard.index.crc32c = *crc32c;
             let path = format!("index/{i}.sources");
-            shard.sources = (crc32c % 2 == 0).then(|| Sidecar { path, bytes: *samples, crc32c: *crc32c });
+            shard.sources = (crc32c % 2 == 0).then_some(Sidecar { path, bytes: *samples, crc32c: *crc32c });
             manifest.push(shard, &fields(*samples)).unwrap();
         }
         manifest.options = options;
