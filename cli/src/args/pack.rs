@@ -75,7 +75,7 @@ pub(crate) struct SampleArgs {
     /// Group files by a pattern over their path, with the groups `key` and `field`
     ///
     /// Default: the key is the path up to the first dot of the file's name, the field is the rest.
-    /// Example: '^(?<key>.*)_(?<field>image|mask)\.png$'
+    /// Example: `^(?<key>.*)_(?<field>image|mask)\.png$`
     #[arg(long, value_name = "REGEX")]
     pub(crate) group: Option<Regex>,
     /// Pack only these fields

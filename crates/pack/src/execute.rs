@@ -26,12 +26,13 @@ enum Done {
     Sealed(Result<()>),
 }
 
-/// Buffer of one worker: two fit a core's cache of 2 MiB, and larger ones were not faster.
-const BUFFER: u64 = 1 << 20;
+/// Buffer of one worker. Larger ones were not faster, and a write of 1 MiB makes the kernel look for
+/// large free blocks: on a machine whose memory was in use that tripled its time.
+const BUFFER: u64 = 256 << 10;
 /// Smallest buffer worth a thread.
 const LEAST_BUFFER: u64 = 64 << 10;
 /// A unit is at most this many bytes: a few buffers.
-const UNIT_BYTES: u64 = 4 * BUFFER;
+const UNIT_BYTES: u64 = 16 * BUFFER;
 /// And at most this many samples; with the least files a unit is then some milliseconds.
 const UNIT_SAMPLES: usize = 1024;
 /// A unit is at most this part of what is left, divided by the threads at work, so that they end

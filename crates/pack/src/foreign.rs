@@ -6,7 +6,7 @@
 
 use shardpack_formats::SampleShape;
 use shardpack_manifest::foreign::{mxnet, tfrecord, wds, wids};
-use shardpack_manifest::sagemaker::{self, Distribution, InputMode, ManifestFile, PLACEHOLDER};
+use shardpack_manifest::sagemaker::{self, Distribution, InputMode, ManifestFile};
 use shardpack_manifest::{Index, Manifest};
 use shardpack_store::PutMode;
 
@@ -128,13 +128,13 @@ fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the
 /// `InputDataConfig` of a training job for each input mode.
 pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Result<()> {
-    let prefix = context.options.s3_prefix.as_deref().unwrap_or(PLACEHOLDER);
+    let prefix = context.options.s3_root();
     let put = |name: &str, bytes: Vec<u8>| {
         context.store.put(&format!("sagemaker/{name}"), &bytes, PutMode::Replace)
     };
     let paths = |shards: &[shardpack_manifest::Shard]| {
         let paths: Vec<String> = shards.iter().map(|s| s.path.clone()).collect();
-        ManifestFile::new(prefix, paths)
+        ManifestFile::new(prefix.clone(), paths)
     };
     put("shards.manifest", paths(&manifest.shards)?.to_bytes())?;
     for split in &manifest.splits {
@@ -146,7 +146,7 @@ pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Res
         ("fastfile.json", InputMode::FastFile),
         ("pipe.json", InputMode::Pipe),
     ] {
-        let channels = sagemaker::channels(manifest, prefix, mode, Distribution::FullyReplicated)?;
+        let channels = sagemaker::channels(manifest, &prefix, mode, Distribution::FullyReplicated)?;
         put(name, sagemaker::to_json(&channels)?)?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use regex::Regex;
 use shardpack_formats::{Compression, FormatOptions};
 
 pub use shardpack_manifest::Order;
-use shardpack_manifest::sagemaker::ManifestFile;
+use shardpack_manifest::sagemaker::{ManifestFile, PLACEHOLDER};
 
 use crate::name::Template;
 use crate::{Error, Result};
@@ -200,14 +200,20 @@ impl PackOptions {
         if self.bad_names == Policy::Allow {
             return usage("--bad-names: error or skip".into());
         }
-        if let Some(prefix) = &self.s3_prefix
-            && let Err(error) = ManifestFile::new(prefix.clone(), ["shard"])
-        {
-            return usage(format!("--s3-prefix {prefix}: {error}"));
+        if let Err(error) = ManifestFile::new(self.s3_root(), ["shard"]) {
+            return usage(format!("--s3-prefix: {error}"));
         }
         self.check_compression()?;
         self.check_splits()?;
         self.check_indexes()
+    }
+
+    /// Where the dataset's root is, or will be, on S3, with its final slash.
+    pub(crate) fn s3_root(&self) -> String {
+        match &self.s3_prefix {
+            None => PLACEHOLDER.into(),
+            Some(prefix) => format!("{}/", prefix.trim_end_matches('/')),
+        }
     }
 
     fn check_compression(&self) -> Result<()> {
@@ -315,7 +321,7 @@ impl PackOptions {
         put("name", self.name.to_string());
         let name = |i: &ForeignIndex| format!("{i:?}").to_lowercase();
         put("index", self.indexes.iter().map(name).collect::<Vec<_>>().join(","));
-        put("s3-prefix", self.s3_prefix.clone().unwrap_or_default());
+        put("s3-prefix", self.s3_prefix.as_ref().map(|_| self.s3_root()).unwrap_or_default());
         all
     }
 }

@@ -1,4 +1,4 @@
-//! Indexes that other tools read: writers from our [`Index`](crate::Index), and readers to hold
+//! Indexes that other tools read: writers from our [`Index`], and readers to hold
 //! them against.
 //!
 //! | tool | file | module |

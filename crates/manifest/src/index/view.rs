@@ -49,8 +49,9 @@ pub struct Fields<'a> {
 impl<'a> Index<'a> {
     /// Checks the bytes of an index, owned or borrowed (a memory map).
     ///
-    /// Reading costs about a nanosecond a byte. Fails with [`ErrorKind::NotThis`],
-    /// [`ErrorKind::Version`], [`ErrorKind::Truncated`] or [`ErrorKind::Corrupt`].
+    /// Reading costs about a nanosecond a byte. Fails with [`NotThis`](crate::ErrorKind::NotThis),
+    /// [`Version`](crate::ErrorKind::Version), [`Truncated`](crate::ErrorKind::Truncated) or
+    /// [`Corrupt`](crate::ErrorKind::Corrupt).
     pub fn parse(bytes: impl Into<Cow<'a, [u8]>>) -> Result<Self> {
         let bytes = bytes.into();
         let (shard, digest, at) = check::open(&bytes)?;
