@@ -11,7 +11,7 @@ use shardpack_pack::{
     UnpackOptions, VerifyOptions, adopt, cat, info, ls, pack, unpack, verify,
 };
 use shardpack_store::{
-    Bytes, LocalTree, MemoryStore, MemoryTree, PutMode, Source, Store, WalkOptions,
+    Bytes, ErrorKind, LocalTree, MemoryStore, MemoryTree, PutMode, Source, Store, WalkOptions,
 };
 
 use crate::damage::{check, kinds, options, read};
@@ -390,6 +390,32 @@ fn adopted_shards_are_a_dataset() {
         store.put(&shard, &bytes, PutMode::Replace).expect("memory");
         assert!(!check(&dataset).is_whole(), "{what}");
     }
+}
+
+#[test]
+fn a_place_where_another_run_is_at_work_is_left_alone() {
+    let is_busy =
+        |error: &Error| matches!(error, Error::Store(e) if matches!(e.kind(), ErrorKind::Busy));
+    let store = MemoryStore::new();
+    store.put("a.tar", &tar(&[("a.txt", "1")]), PutMode::Create).expect("memory");
+    let dataset = Dataset::foreign(&store, "", &ForeignOptions::default()).expect("a tar");
+    let empty = MemoryStore::new();
+    let options = options("webdataset", Schema::Fields, Compression::None);
+    let adopt = || adopt(&dataset, &AdoptOptions::default(), &Progress::default()).map(drop);
+    let pack = || pack(&eight_files(), &empty, &options, &Progress::default()).map(drop);
+
+    let locks = [store.lock("").expect("free"), empty.lock("").expect("free")];
+    for error in [adopt().expect_err("held"), pack().expect_err("held")] {
+        assert!(is_busy(&error), "{error}");
+    }
+    assert_eq!(store.list("").expect("memory").len(), 1);
+    assert!(empty.list("").expect("memory").is_empty());
+    drop(locks);
+    adopt().expect("free");
+    pack().expect("free");
+    // A run gives the place back, also one that is refused.
+    assert!(matches!(adopt(), Err(Error::Occupied { .. })));
+    pack().expect("complete already");
 }
 
 #[test]
