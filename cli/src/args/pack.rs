@@ -101,7 +101,8 @@ pub(crate) struct SampleArgs {
 pub(crate) struct LabelArgs {
     /// Where labels come from: folder, csv:FILE, jsonl:FILE or lst:FILE
     ///
-    /// `folder`: the folder of a sample is its class, numbered by sorted name. `csv`: a table with
+    /// `folder`: the folder of a sample is its class; the folders that give samples to this run are
+    /// numbered from 0 by sorted name, so a filter may move the numbers. `csv`: a table with
     /// a header row. `jsonl`: a JSON object a line. `lst`: MXNet's list of id, labels and path.
     #[arg(long, value_name = "FROM")]
     pub(crate) labels: Option<LabelsArg>,

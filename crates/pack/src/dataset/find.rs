@@ -191,17 +191,25 @@ pub(super) fn schema(store: &dyn Store, shards: &[DatasetShard]) -> Result<Schem
         return Ok(Schema::default());
     };
     let object = store.open(&shard.path)?;
-    let reads = |schema: Schema| {
+    // Reads up to the first record for which `enough` holds: its number.
+    let read = |schema: Schema, enough: &dyn Fn(u64, &Record) -> bool| {
         let mut options = FormatOptions::default();
         options.schema = schema;
         let format = shardpack_formats::open("tfrecord", &options).ok()?;
         let input = ShardReader::new(&*object, 64 << 10);
         let input = shard.compression.reader(Box::new(input)).ok()?;
         let mut decoder = format.decoder(input, &DecodeOptions::default());
-        decoder.read(&mut Record::default()).ok()
+        let mut record = Record::default();
+        (0..).find_map(|number| match decoder.read(&mut record) {
+            Ok(true) => enough(number, &record).then_some(Some(number)),
+            _ => Some(None),
+        })?
     };
-    Ok(match (reads(Schema::Fields), reads(Schema::Raw)) {
-        (None, Some(_)) => Schema::Raw,
+    // An empty payload is an empty Example too, so it proves nothing.
+    let telling = read(Schema::Raw, &|_, record| !record.sample.bytes.is_empty());
+    let is_example = |n| read(Schema::Fields, &|number, _| number == n).is_some();
+    Ok(match telling {
+        Some(number) if !is_example(number) => Schema::Raw,
         _ => Schema::Fields,
     })
 }
