@@ -159,8 +159,10 @@ impl Unit {
                 done.splits.insert(place, std::mem::take(&mut written.splits));
             }
             if first_try {
-                let bytes = shape.fields.iter().map(|f| f.len).sum();
-                context.progress.add(bodies.len() as u64, bytes);
+                let from_files = shape.fields.iter().zip(bodies);
+                let lens = from_files.filter(|(_, b)| matches!(b, Body::File(_))).map(|(f, _)| f.len);
+                let (files, bytes) = lens.fold((0, 0), |(files, bytes), len| (files + 1, bytes + len));
+                context.progress.add(files, bytes);
             }
             sources::note(context, place - plan.start, &shape, bodies, &mut done.sources);
             let label = context.label(place);
