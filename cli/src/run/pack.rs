@@ -125,7 +125,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
         io_depth: run.io_depth,
         memory: run.memory.0,
         indexes: shards.index.clone(),
-        s3_prefix: s3_prefix(shards.s3_prefix.as_deref())?,
+        s3_prefix: shards.s3_prefix.clone(),
         restart: run.restart,
     })
 }
@@ -198,16 +198,4 @@ fn read_labels(from: &LabelsArg) -> Result<Labels> {
         }
         LabelsArg::Lst(file) => read(file).map(|(table, name)| Labels::Lst { table, name })?,
     })
-}
-
-fn s3_prefix(uri: Option<&str>) -> Result<Option<String>> {
-    match uri {
-        Some(uri) if !uri.starts_with("s3://") || uri.len() == "s3://".len() => {
-            Err(Failure::new(format!("--s3-prefix {uri:?}: is no S3 URI"))
-                .hint("write s3://bucket/prefix"))
-        }
-        // Paths are appended as they are.
-        Some(uri) if !uri.ends_with('/') => Ok(Some(format!("{uri}/"))),
-        uri => Ok(uri.map(str::to_owned)),
-    }
 }

@@ -1,10 +1,11 @@
-//! The only function of this crate that starts threads.
+//! Where packing starts its threads.
 //!
 //! One coordinator (the caller's thread) hands out tasks and takes back what they left; workers
 //! write units and seal shards, and share nothing but two channels. Which worker does what, and
 //! when, changes no byte: every unit's place in its shard is fixed by the plan.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -41,36 +42,34 @@ const SHARE: u64 = 4;
 
 /// Writes and seals the shards in `todo`.
 pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
-    let memory = context.options.memory / 2;
-    let most =
-        context.options.io_depth.max(context.options.jobs).min((memory / LEAST_BUFFER) as usize);
+    let options = context.options;
+    let memory = options.memory / 2;
+    let most = options.io_depth.max(options.jobs).min((memory / LEAST_BUFFER) as usize);
     let capacity = (memory / most as u64).min(BUFFER) as usize & !(crate::writer::ALIGN - 1);
     let mut queue = Queue::new(context, todo);
-    let mut crew = Crew::new(context.options.jobs, most);
-    let (tasks, inbox) = bounded::<Task>(2 * most);
+    let mut crew = Crew::new(options.jobs, most);
+    // A worker's next task waits here while it works, one a job: they never wait for the
+    // coordinator. The queue is as long as the crew may grow, so sending never blocks.
+    let (tasks, inbox) = bounded::<Task>(most + options.jobs);
     let (outbox, results) = unbounded::<(Done, Effort)>();
+    let (mut workers, mut in_flight, mut failure) = (0, 0, None);
     std::thread::scope(|scope| {
-        let (mut workers, mut in_flight, mut failed) = (0, 0, None);
         loop {
             let target = crew.target();
-            while failed.is_none()
-                && !context.progress.stopped()
-                && in_flight < target + context.options.jobs
-            {
-                let Some(task) = queue.next(context, target).unwrap_or_else(|e| {
-                    failed = Some(e);
-                    None
-                }) else {
-                    break;
+            let going_on = failure.is_none() && !context.progress.stopped();
+            while going_on && in_flight < target + options.jobs {
+                let task = match queue.next(context, target) {
+                    Ok(Some(task)) => task,
+                    Ok(None) => break,
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
                 };
-                if workers < target && workers < in_flight + 1 {
+                if workers < target.min(in_flight + 1) {
                     let (inbox, outbox) = (inbox.clone(), outbox.clone());
                     scope.spawn(move || work(context, capacity, &inbox, &outbox));
                     workers += 1;
-                    context
-                        .progress
-                        .threads
-                        .fetch_max(workers as u64, std::sync::atomic::Ordering::Relaxed);
                 }
                 in_flight += 1;
                 if tasks.send(task).is_err() {
@@ -83,21 +82,31 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
             let Ok((done, effort)) = results.recv() else { break };
             in_flight -= 1;
             crew.note(effort);
-            if let Err(error) = queue.take(context, done)
-                && failed.as_ref().is_none_or(|e| matches!(e, Error::Interrupted { .. }))
-            {
-                failed = Some(error);
+            if let Err(error) = queue.take(context, done) {
+                failure = Some(worse(failure.take(), error));
             }
         }
         drop(tasks);
-        match failed {
-            Some(error) => Err(error),
-            None if context.progress.stopped() => {
-                Err(Error::Interrupted { sealed: 0, shards: context.plan.shards.len() })
-            }
-            None => Ok(()),
-        }
-    })
+    });
+    context.progress.threads.fetch_max(workers as u64, Relaxed);
+    match failure {
+        Some(error) => Err(error),
+        None if context.progress.stopped() => Err(interrupted(context)),
+        None => Ok(()),
+    }
+}
+
+/// Of two failures the one that tells more: an interruption follows from a stop.
+fn worse(before: Option<Error>, error: Error) -> Error {
+    match before {
+        Some(before) if !matches!(before, Error::Interrupted { .. }) => before,
+        _ => error,
+    }
+}
+
+/// The caller knows how many shards are sealed.
+pub(crate) fn interrupted(context: &Context<'_>) -> Error {
+    Error::Interrupted { sealed: 0, shards: context.plan.shards.len() }
 }
 
 fn work(
@@ -189,7 +198,7 @@ impl Queue {
             Done::Wrote(shard, unit) => (shard, unit?),
             Done::Sealed(sealed) => {
                 sealed?;
-                context.progress.shards.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                context.progress.shards.fetch_add(1, Relaxed);
                 return Ok(());
             }
         };

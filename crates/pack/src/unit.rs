@@ -9,6 +9,7 @@ use shardpack_manifest::IndexField;
 use shardpack_store::Upload;
 
 use crate::context::Context;
+use crate::execute::interrupted;
 use crate::plan::{Body, Shaper};
 use crate::stream::Compressed;
 use crate::writer::{Output, Writer, Written};
@@ -113,7 +114,7 @@ impl Unit {
         context.samples.touch(&context.plan.order[self.places.clone()]);
         for place in self.places.clone() {
             if context.progress.stopped() {
-                return Err(Error::Interrupted { sealed: 0, shards: context.plan.shards.len() });
+                return Err(interrupted(context));
             }
             offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
         }
@@ -160,8 +161,10 @@ impl Unit {
             }
             if first_try {
                 let from_files = shape.fields.iter().zip(bodies);
-                let lens = from_files.filter(|(_, b)| matches!(b, Body::File(_))).map(|(f, _)| f.len);
-                let (files, bytes) = lens.fold((0, 0), |(files, bytes), len| (files + 1, bytes + len));
+                let lens =
+                    from_files.filter(|(_, b)| matches!(b, Body::File(_))).map(|(f, _)| f.len);
+                let (files, bytes) =
+                    lens.fold((0, 0), |(files, bytes), len| (files + 1, bytes + len));
                 context.progress.add(files, bytes);
             }
             sources::note(context, place - plan.start, &shape, bodies, &mut done.sources);
