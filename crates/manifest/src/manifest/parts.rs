@@ -5,10 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use shardpack_formats::{Format, FormatOptions, crc32c};
+use shardpack_formats::{Format, FormatOptions, crc64nvme};
 
 use super::add;
-use crate::hex::{hex32, hex64, hex128};
+use crate::hex::{hex64, hex128};
 use crate::{Digest, Error, Result};
 
 /// A program and its version.
@@ -215,15 +215,16 @@ pub struct Sidecar {
     pub path: String,
     /// Length in bytes.
     pub bytes: u64,
-    /// crc32c of the whole file.
-    #[serde(with = "hex32")]
-    pub crc32c: u32,
+    /// CRC-64/NVME of the whole file. Not its crc32c: an index ends in its own, and the crc32c of
+    /// any bytes followed by theirs is the same constant.
+    #[serde(with = "hex64")]
+    pub crc64nvme: u64,
 }
 
 impl Sidecar {
     /// The file of these bytes at `path`.
     pub fn of(path: impl Into<String>, bytes: &[u8]) -> Self {
-        Self { path: path.into(), bytes: bytes.len() as u64, crc32c: crc32c(bytes) }
+        Self { path: path.into(), bytes: bytes.len() as u64, crc64nvme: crc64nvme(bytes) }
     }
 }
 

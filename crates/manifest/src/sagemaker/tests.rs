@@ -16,7 +16,7 @@ fn manifest(format: &str, shards: &[(&str, Option<&str>)]) -> Manifest {
             stream_bytes: 1,
             crc64nvme: 0,
             digest: Default::default(),
-            index: Sidecar { path: format!("index/{path}"), bytes: 0, crc32c: 0 },
+            index: Sidecar { path: format!("index/{path}"), bytes: 0, crc64nvme: 0 },
             sources: None,
         };
         manifest.push(shard, &Default::default()).unwrap();

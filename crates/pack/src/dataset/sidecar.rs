@@ -1,6 +1,6 @@
 //! What lies beside a shard: its index, and the names that its files had.
 
-use shardpack_formats::crc32c;
+use shardpack_formats::crc64nvme;
 use shardpack_manifest::{Index, Shard, Sidecar};
 
 use super::Dataset;
@@ -40,12 +40,12 @@ fn proved(
         }
         Err(error) => return Err(error),
     };
-    let (len, crc) = (bytes.len() as u64, crc32c(&bytes));
-    Ok(match (len, crc) == (file.bytes, file.crc32c) {
+    let (len, crc) = (bytes.len() as u64, crc64nvme(&bytes));
+    Ok(match (len, crc) == (file.bytes, file.crc64nvme) {
         true => Ok(bytes),
         false => Err(format!(
-            "{what} has {len} bytes with crc32c {crc:08x}, the manifest says {} with {:08x}",
-            file.bytes, file.crc32c
+            "{what} has {len} bytes with CRC-64/NVME {crc:016x}, the manifest says {} with {:016x}",
+            file.bytes, file.crc64nvme
         )),
     })
 }

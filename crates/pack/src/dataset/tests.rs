@@ -1,6 +1,6 @@
 //! Reading by the index in small pieces, and what every path does with names and splits.
 
-use shardpack_formats::{Label, crc32c};
+use shardpack_formats::{Label, crc32c, crc64nvme};
 use shardpack_manifest::{IndexBuilder, IndexEntry, IndexField, Manifest};
 use shardpack_store::{MemoryStore, MemoryTree, Object, PutMode, Store};
 
@@ -226,7 +226,7 @@ fn lie(store: &MemoryStore, change: impl Fn(usize, &mut Told)) {
     (row.samples, row.files, row.body_bytes) = (summary.samples, summary.files, summary.body_bytes);
     row.digest = summary.digest;
     row.index.bytes = bytes.len() as u64;
-    row.index.crc32c = crc32c(&bytes);
+    row.index.crc64nvme = crc64nvme(&bytes);
     let mut new = Manifest::new(manifest.format.clone(), manifest.order);
     (new.plan, new.options) = (manifest.plan, manifest.options.clone());
     new.push(row.clone(), &summary.fields).unwrap();
