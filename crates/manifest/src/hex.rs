@@ -30,6 +30,5 @@ macro_rules! serde_hex {
     };
 }
 
-serde_hex!(hex32, u32);
 serde_hex!(hex64, u64);
 serde_hex!(hex128, u128);

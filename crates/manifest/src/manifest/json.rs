@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use shardpack_formats::{Compression, FormatOptions, NAMES, Schema, crc32c};
 
 use super::{FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals};
-use crate::hex::{self, hex32};
+use crate::hex;
 use crate::lines::Lines;
 use crate::{Digest, Error, ErrorKind, Result};
 
 const KIND: &str = "shardpack-dataset";
-/// What follows the checked bytes, around eight digits.
+/// Digits of a crc32c.
+const CRC_DIGITS: usize = 8;
+/// What follows the checked bytes, around those digits.
 const SEAL: (&str, &str) = ("  \"crc32c\": \"", "\"\n}\n");
 
 /// As much as tells whether the rest can be understood.
@@ -105,7 +107,7 @@ fn labels(map: Option<String>, classes: Option<BTreeMap<String, u64>>) -> Result
 
 /// The last field is the crc32c of all bytes before its line.
 fn check_seal(bytes: &[u8]) -> Result<()> {
-    let len = SEAL.0.len() + hex32::DIGITS + SEAL.1.len();
+    let len = SEAL.0.len() + CRC_DIGITS + SEAL.1.len();
     let digits = bytes.len().checked_sub(len).and_then(|at| {
         let (body, seal) = bytes.split_at_checked(at)?;
         let seal = seal.strip_prefix(SEAL.0.as_bytes())?.strip_suffix(SEAL.1.as_bytes())?;
@@ -115,7 +117,7 @@ fn check_seal(bytes: &[u8]) -> Result<()> {
     let (body, digits) = digits.ok_or_else(|| {
         wrong("the text does not end with its checksum: it was cut or rewritten".into())
     })?;
-    let stored = hex::parse(digits, hex32::DIGITS).map_err(wrong)?;
+    let stored = hex::parse(digits, CRC_DIGITS).map_err(wrong)?;
     let found = crc32c(body);
     match stored == u128::from(found) {
         true => Ok(()),
