@@ -52,6 +52,8 @@ class Run:
     """Largest resident memory of any one of its processes, in bytes, mapped files included."""
     work: float
     """Seconds without start-up where the command reports them ({"seconds": ...}), else `wall`."""
+    others: float
+    """Share of the cores that the rest of the machine took meanwhile, its kernel threads included."""
     stdout: str
 
 
@@ -65,7 +67,7 @@ def measure(argv: list, durable: Path | None = None, timeout: float = 900) -> Ru
         except OSError:
             pass
 
-    start = time.monotonic()
+    everyone, start = machine_cpu(), time.monotonic()
     process = subprocess.Popen(
         list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, start_new_session=True, preexec_fn=first_in_line,
@@ -90,9 +92,16 @@ def measure(argv: list, durable: Path | None = None, timeout: float = 900) -> Ru
     if durable:
         subprocess.run(["sync", "-f", durable], check=True)
         wall = time.monotonic() - start
-    stdout = "".join(streams[0])
+    stdout, cpu = "".join(streams[0]), usage.ru_utime + usage.ru_stime
+    others = max(0.0, machine_cpu() - everyone - cpu) / (time.monotonic() - start) / CORES
     own = reported(stdout).get("seconds", wall)
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, wall if durable else own, stdout)
+    return Run(wall, cpu, usage.ru_maxrss * 1024, wall if durable else own, others, stdout)
+
+
+def machine_cpu() -> float:
+    """Seconds that all cores have been at work since the start of the machine."""
+    user, nice, system, *_ = map(int, proc("stat")[0].split()[1:])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def reported(stdout: str) -> dict:
@@ -126,7 +135,7 @@ def settle(limits: Path, mib: int = 3500) -> None:
 def record(results: Path | None, run: Run, **what) -> None:
     """Appends a run to the results file."""
     if results:
-        line = what | {"wall": run.wall, "cpu": run.cpu, "rss": run.rss, "work": run.work, "at": int(time.time())}
+        line = what | {key: value for key, value in vars(run).items() if key != "stdout"} | {"at": int(time.time())}
         with results.open("a") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -62,7 +62,7 @@ def webdataset():
 
 
 def mxnet():
-    """A record holds one field here, so each file becomes a record."""
+    """Each file becomes a record: there is no place for a second field."""
     warnings.simplefilter("ignore")
     import numpy
 

@@ -23,17 +23,16 @@ from harness import CORES, HERE
 TABLES = {
     "webdataset": "tar (webdataset)",
     "tfrecord": "TFRecord",
-    "recordio": "RecordIO, a record a file",
+    "recordio": "RecordIO, pictures only",
     "list": "listing and sizing",
 }
-# Each file is a sample of its own: RecordIO has no place for a second field.
-RECORD_A_FILE = ["--group", r"^(?<key>.*\.(?<field>[^.]+))$"]
 
 
 class Command(NamedTuple):
     table: str
     name: str
     argv: list
+    source: Path
     floor: bool = False
     """Whether this is the program that the others of the table are held against."""
 
@@ -44,30 +43,46 @@ def commands(options, name: str) -> Iterator[Command]:
     limits = harness.compiled("limits", options.out)
     listing_only = name == "D"
 
-    def shardpack(table: str, *flags) -> Command:
+    def shardpack(table: str, source: Path, *flags) -> Command:
         durable = [] if options.durable else ["--no-fsync"]
         label = " ".join(["shardpack", *options.flags])
         argv = [options.shardpack, "pack", source, out, "--quiet", "--jobs", CORES, *flags, *durable, *options.flags]
-        return Command(table, label, argv)
+        return Command(table, label, argv, source)
 
     if listing_only:
-        yield Command("list", "least work: list and stat, 1 thread", [limits, "walk", source], floor=True)
-        yield shardpack("list", "--dry-run", "--bare-field", "bin")
-        yield Command("list", "find -printf %s", ["find", source, "-type", "f", "-fprintf", "/dev/null", "%s %P\n"])
+        yield Command("list", "least work: list and stat, 1 thread", [limits, "walk", source], source, floor=True)
+        yield shardpack("list", source, "--dry-run", "--bare-field", "bin")
+        find = ["find", source, "-type", "f", "-fprintf", "/dev/null", "%s %P\n"]
+        yield Command("list", "find -printf %s", find, source)
         return
+    sources = {"webdataset": source, "tfrecord": source, "recordio": pictures(options, name)}
     for table, framing in [("webdataset", "tar"), ("tfrecord", "tfrecord"), ("recordio", "tfrecord")]:
-        least = [limits, "pack", framing, source, out, CORES]
-        yield Command(table, f"least work: {framing}, {CORES} threads", least, floor=True)
-        yield shardpack(table, "--format", table, *(RECORD_A_FILE if table == "recordio" else []))
+        least = [limits, "pack", framing, sources[table], out, CORES]
+        yield Command(table, f"least work: {framing}, {CORES} threads", least, sources[table], floor=True)
+        yield shardpack(table, sources[table], "--format", table)
     for threads in [CORES, 32] if options.cold else []:
-        yield Command("webdataset", f"read only, {threads} threads", [limits, "readall", source, threads])
-    yield Command("webdataset", "GNU tar, 2 processes", [HERE / "gnu_tar.sh", source, out])
+        yield Command("webdataset", f"read only, {threads} threads", [limits, "readall", source, threads], source)
+    yield Command("webdataset", "GNU tar, 2 processes", [HERE / "gnu_tar.sh", source, out], source)
     for table, tool in [("webdataset", "webdataset"), ("tfrecord", "tensorflow"), ("recordio", "mxnet")]:
         for python in options.python:
             if has_module(python, tool):
                 label = f"{tool}, Python, 2 processes"
-                yield Command(table, label, [python, HERE / "peers.py", tool, source, out])
+                argv = [python, HERE / "peers.py", tool, sources[table], out]
+                yield Command(table, label, argv, sources[table])
                 break
+
+
+def pictures(options, name: str) -> Path:
+    """The pictures of a set, as hard links: RecordIO has no place for a sample's second field."""
+    source, links = options.data / name, options.data / f"{name}-pictures"
+    if links.exists():
+        return links
+    partial = harness.empty(options.data / f".{name}-pictures")
+    for path in source.rglob("*.[jJ][pP]*[gG]"):
+        link = partial / path.relative_to(source)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.hardlink_to(path)
+    return partial.rename(links)
 
 
 def has_module(python: Path, module: str) -> bool:
@@ -76,14 +91,14 @@ def has_module(python: Path, module: str) -> bool:
     return subprocess.run([python.absolute(), "-c", find], cwd="/", check=False).returncode == 0
 
 
-def prepare(options, name: str) -> None:
+def prepare(options, command: Command) -> None:
     """The same start for every run: no output, an idle disk, the input hot or not cached at all."""
     harness.empty(options.out / "run")
     limits = harness.compiled("limits", options.out)
     if options.cold:
         harness.drop_caches()
     else:
-        warm = ["walk", options.data / name] if name == "D" else ["readall", options.data / name, "2"]
+        warm = ["walk", command.source] if command.table == "list" else ["readall", command.source, "2"]
         subprocess.run([limits, *warm], check=True, stdout=subprocess.DEVNULL)
     harness.settle(limits)
 
@@ -96,7 +111,7 @@ def measure_set(options, name: str) -> list[tuple[Command, list[harness.Run]]]:
     for number in range(options.rounds):
         first = number % max(1, len(chosen))
         for command in chosen[first:] + chosen[:first]:
-            prepare(options, name)
+            prepare(options, command)
             run = harness.measure(command.argv, durable=options.out if options.durable else None)
             runs[id(command)].append(run)
             harness.record(
@@ -123,10 +138,11 @@ def report(name: str, measured: list) -> None:
                 f"{statistics.median(run.work for run in runs):.2f}",
                 f"{statistics.median(run.cpu for run in runs):.2f}",
                 f"{max(run.rss for run in runs) / 1e6:.0f}",
+                f"{statistics.median(run.others for run in runs):.0%}",
             ])  # fmt: skip
         if rows:
             print(f"\n**{name}, {title}**\n")
-            print(harness.table(["", "wall s", "x least", "work s", "cpu s", "MB"], rows), flush=True)
+            print(harness.table(["", "wall s", "x least", "work s", "cpu s", "MB", "others"], rows), flush=True)
 
 
 def main() -> None:
