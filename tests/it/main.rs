@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod damage;
+mod packing;
 mod program;
 mod reading;
 mod resume;

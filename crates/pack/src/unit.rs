@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::execute::interrupted;
 use crate::plan::{Body, Shaper};
 use crate::stream::Compressed;
-use crate::writer::{Output, Writer, Written};
+use crate::writer::{Bodies, Output, Writer, Written};
 use crate::{Error, Result, sources};
 
 /// Where records must be split, by place in the dataset.
@@ -153,8 +153,9 @@ impl Unit {
             let scan = word
                 .filter(|_| first_try)
                 .map(|word| SplitScan::new(word, context.format.body_offset(&shape)));
+            let from = Bodies { source: context.source, bodies, inline };
             let mut written = writer
-                .record(layout, bodies, inline, context.source, word.unwrap_or(0), scan)
+                .record(layout, &shape, from, word.unwrap_or(0), scan)
                 .map_err(|error| name_sample(error, &plan.path, shape.key))?;
             if !written.splits.is_empty() {
                 done.splits.insert(place, std::mem::take(&mut written.splits));
@@ -196,8 +197,9 @@ impl UnitDone {
             match segment {
                 Segment::Literal(range) => at += range.len() as u64,
                 Segment::Body { field, start, len } => {
-                    // A body that the format split has no single place: later parts clear it.
-                    self.fields[first + field].offset = (*start == 0).then_some(at);
+                    // A body that the format split has no single place.
+                    let body = &mut self.fields[first + field];
+                    body.offset = (*start == 0 && *len == body.len).then_some(at);
                     at += len;
                 }
                 Segment::ChecksumStart => {}

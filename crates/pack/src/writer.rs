@@ -2,7 +2,7 @@
 //! checked while they are in the processor's cache, and written from there. One pass over the
 //! bytes, no copy in user space.
 
-use shardpack_formats::{Crc32c, Crc64Nvme, Layout, Segment, SplitScan, mask};
+use shardpack_formats::{Crc32c, Crc64Nvme, Layout, SampleShape, Segment, SplitScan, mask};
 use shardpack_store::{Sink, Source, Upload};
 
 use crate::plan::Body;
@@ -18,6 +18,16 @@ pub(crate) enum Output<'a> {
     Place(&'a dyn Upload),
     /// Through a compressor.
     Stream(Box<Compressed<'a>>),
+}
+
+/// Where the bodies of one record come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Bodies<'b> {
+    pub(crate) source: &'b dyn Source,
+    /// One a field.
+    pub(crate) bodies: &'b [Body],
+    /// What [`Body::Inline`] counts.
+    pub(crate) inline: &'b [(&'static str, Vec<u8>)],
 }
 
 /// Checksums that one record left behind.
@@ -81,15 +91,14 @@ impl<'a> Writer<'a> {
     pub(crate) fn record(
         &mut self,
         layout: &Layout,
-        bodies: &[Body],
-        inline: &[(&'static str, Vec<u8>)],
-        source: &dyn Source,
+        shape: &SampleShape<'_>,
+        from: Bodies<'_>,
         word: u32,
         scan: Option<SplitScan>,
     ) -> Result<Written> {
         self.scan = scan;
         self.record = Crc32c::default();
-        let mut written = Written { fields: vec![0; bodies.len()], ..Written::default() };
+        let mut written = Written { fields: vec![0; from.bodies.len()], ..Written::default() };
         let mut body = BodyState::default();
         for segment in &layout.segments {
             match segment {
@@ -100,11 +109,11 @@ impl<'a> Writer<'a> {
                 Segment::Body { field, start, len } => {
                     body.enter(*field, *start, word);
                     self.field = Some(std::mem::take(&mut body.crc));
-                    match bodies[*field] {
-                        Body::File(file) => source.fetch(file, *start, *len, self)?,
+                    match from.bodies[*field] {
+                        Body::File(file) => from.source.fetch(file, *start, *len, self)?,
                         Body::Inline(i) => {
                             let range = *start as usize..(*start + *len) as usize;
-                            self.put_body(inline[i].1.get(range).unwrap_or_default())?;
+                            self.put_body(from.inline[i].1.get(range).unwrap_or_default())?;
                         }
                     }
                     body.crc = self.field.take().unwrap_or_default();
@@ -117,6 +126,11 @@ impl<'a> Writer<'a> {
                     self.put(&mask(checked.value()).to_le_bytes())?;
                 }
             }
+        }
+        if let (false, Some(last)) = (shape.splits.is_empty(), shape.fields.len().checked_sub(1)) {
+            // A body may end in words at which it was split, or be nothing else.
+            body.enter(last, shape.fields[last].len, word);
+            written.fields[last] = body.crc.value();
         }
         written.record = self.record.value();
         written.splits = self.scan.take().map_or_else(Vec::new, SplitScan::finish);
