@@ -1,0 +1,8 @@
+//! Shards compressed by gzip.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use shardpack_formats::Compression;
+use shardpack_fuzz::compressed;
+
+fuzz_target!(|stream: &[u8]| compressed::check(Compression::Gzip, stream));

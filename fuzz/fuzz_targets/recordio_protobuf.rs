@@ -1,0 +1,11 @@
+//! SageMaker's RecordIO-protobuf.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use shardpack_formats::{DecodeOptions, recordio_protobuf::RecordIoProtobuf};
+use shardpack_fuzz::records;
+
+fuzz_target!(|stream: &[u8]| {
+    let (reader, writer) = (RecordIoProtobuf::new(false), RecordIoProtobuf::new(false));
+    records::check(&reader, &writer, stream, &DecodeOptions::default());
+});
