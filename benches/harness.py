@@ -57,15 +57,16 @@ class Run:
     stdout: str
 
 
+def first_in_line() -> None:
+    """For a new session: Linux shares the processor between sessions before it looks at niceness."""
+    try:
+        Path("/proc/self/autogroup").write_text("-20")
+    except OSError:
+        pass
+
+
 def measure(argv: list, durable: Path | None = None, timeout: float = 900) -> Run:
     """Runs a command in a session of its own; with `durable`, until that file system is synced."""
-
-    def first_in_line():
-        # Linux shares the processor between sessions before it looks at niceness within them.
-        try:
-            Path("/proc/self/autogroup").write_text("-20")
-        except OSError:
-            pass
 
     everyone, start = machine_cpu(), time.monotonic()
     process = subprocess.Popen(

@@ -1,32 +1,47 @@
 /* A read-only view of a folder in which every call takes as long as on a file system over a network.
  *
- *     cc -O2 -pthread -o slow slow.c
+ *     cc -O2 -o slow slow.c
  *     slow FOLDER MOUNTPOINT MICROSECONDS       (root; ends when MOUNTPOINT is unmounted)
  *
  * Speaks the kernel's FUSE protocol itself, so that nothing has to be installed. Look-up, attributes,
  * open, read, opening and reading a folder each wait; as on NFS, names and attributes stay known for a
- * minute, and closing costs nothing. Calls wait side by side, up to THREADS of them: the server never
- * becomes the queue. */
+ * minute, and closing costs nothing. Calls wait side by side, as many as there are; one thread answers,
+ * so that the second core is left to what is measured. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <pthread.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 512, REQUEST = 64 << 10, REPLY = 1 << 20, VALID_SECONDS = 60 };
+enum {
+    REQUEST = 64 << 10, /* the kernel refuses smaller buffers than it may fill */
+    WAITING = 1024,     /* bytes of a request that waits: a name is at most 255 */
+    DEPTH = 4096,       /* requests that wait; far more than anything here asks at once */
+    REPLY = 1 << 20,
+    VALID_SECONDS = 60,
+    SECOND = 1000000000,
+};
 
 static int device;
 static const char *source;
-static struct timespec delay;
+static int64_t delay; /* nanoseconds */
+
+static int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * (int64_t)SECOND + t.tv_nsec;
+}
 
 static void die(const char *what) { perror(what); exit(1); }
 
@@ -130,7 +145,7 @@ static int start(const struct fuse_in_header *in, void *out) {
     /* Without FUSE_PARALLEL_DIROPS the look-ups of one folder would queue in the kernel. */
     *reply = (struct fuse_init_out){
         .major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION, .max_readahead = kernel->max_readahead,
-        .flags = FUSE_PARALLEL_DIROPS, .max_background = THREADS, .congestion_threshold = THREADS, .max_write = 4096};
+        .flags = FUSE_PARALLEL_DIROPS, .max_background = DEPTH, .congestion_threshold = DEPTH, .max_write = 4096};
     return sizeof *reply;
 }
 
@@ -138,36 +153,54 @@ static int start(const struct fuse_in_header *in, void *out) {
 static int answer(const struct fuse_in_header *in, void *out) {
     switch (in->opcode) {
     case FUSE_INIT: return start(in, out);
-    case FUSE_RELEASE: case FUSE_RELEASEDIR: return release(in);
-    case FUSE_STATFS: return file_system(out);
-    case FUSE_LOOKUP: case FUSE_GETATTR: case FUSE_OPEN: case FUSE_OPENDIR: case FUSE_READ: case FUSE_READDIR: break;
-    default: return -ENOSYS; /* the kernel remembers and does not ask again */
-    }
-    nanosleep(&delay, 0);
-    switch (in->opcode) {
     case FUSE_LOOKUP: return look_up(in, out);
     case FUSE_GETATTR: return attributes(in, out);
+    case FUSE_OPEN: case FUSE_OPENDIR: return open_node(in, out);
     case FUSE_READ: return read_file(in, out);
     case FUSE_READDIR: return read_folder(in, out);
-    default: return open_node(in, out);
+    case FUSE_RELEASE: case FUSE_RELEASEDIR: return release(in);
+    case FUSE_STATFS: return file_system(out);
+    default: return -ENOSYS; /* the kernel remembers and does not ask again */
     }
 }
 
-static void *serve(void *unused) {
-    char *request = aligned_alloc(4096, REQUEST), *reply = aligned_alloc(4096, REPLY + 4096);
-    for (;;) {
-        if (read(device, request, REQUEST) < 0) {
-            if (errno == EINTR || errno == EAGAIN || errno == ENOENT) continue;
-            if (errno == ENODEV) return unused; /* unmounted */
-            die("/dev/fuse");
+static void reply(const struct fuse_in_header *in) {
+    static char bytes[sizeof(struct fuse_out_header) + REPLY + 4096];
+    struct fuse_out_header *out = (void *)bytes;
+    if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET || in->opcode == FUSE_INTERRUPT) return;
+    int length = answer(in, out + 1);
+    *out = (struct fuse_out_header){
+        .len = sizeof *out + (length > 0 ? length : 0), .error = length < 0 ? length : 0, .unique = in->unique};
+    if (write(device, bytes, out->len) < 0 && errno != ENOENT && errno != ENODEV) die("reply");
+}
+
+static int waits(const struct fuse_in_header *in) {
+    switch (in->opcode) {
+    case FUSE_LOOKUP: case FUSE_GETATTR: case FUSE_OPEN: case FUSE_OPENDIR: case FUSE_READ: case FUSE_READDIR: return 1;
+    default: return 0;
+    }
+}
+
+/* Every call waits equally long, so the first to come is the first to be answered. */
+static void serve(void) {
+    static struct { int64_t due; char bytes[WAITING]; } queue[DEPTH];
+    static char request[REQUEST];
+    for (size_t first = 0, end = 0;;) {
+        while (first < end && queue[first % DEPTH].due <= now()) reply((void *)queue[first++ % DEPTH].bytes);
+        if (end - first == DEPTH) continue;
+        ssize_t length = read(device, request, REQUEST);
+        if (length < 0 && errno == ENODEV) return; /* unmounted */
+        if (length < 0 && errno != EAGAIN && errno != EINTR && errno != ENOENT) die("/dev/fuse");
+        if (length > 0 && waits((void *)request) && length <= WAITING) {
+            memcpy(queue[end % DEPTH].bytes, request, length);
+            queue[end++ % DEPTH].due = now() + delay;
+        } else if (length > 0) {
+            reply((void *)request);
+        } else {
+            int64_t left = first < end ? queue[first % DEPTH].due - now() : SECOND;
+            struct timespec timeout = {left / SECOND, left % SECOND};
+            if (left > 0) ppoll(&(struct pollfd){.fd = device, .events = POLLIN}, 1, &timeout, 0);
         }
-        const struct fuse_in_header *in = (const void *)request;
-        if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET || in->opcode == FUSE_INTERRUPT) continue;
-        struct fuse_out_header *out = (void *)reply;
-        int length = answer(in, out + 1);
-        *out = (struct fuse_out_header){
-            .len = sizeof *out + (length > 0 ? length : 0), .error = length < 0 ? length : 0, .unique = in->unique};
-        if (write(device, reply, out->len) < 0 && errno != ENOENT && errno != ENODEV) die("reply");
     }
 }
 
@@ -178,14 +211,12 @@ int main(int n, char **args) {
     }
     source = realpath(args[1], 0);
     if (!source) die(args[1]);
-    delay = (struct timespec){.tv_sec = atol(args[3]) / 1000000, .tv_nsec = atol(args[3]) % 1000000 * 1000};
-    device = open("/dev/fuse", O_RDWR);
+    delay = atol(args[3]) * 1000;
+    device = open("/dev/fuse", O_RDWR | O_NONBLOCK);
     if (device < 0) die("/dev/fuse");
     char options[80];
     snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device);
     if (mount("slow", args[2], "fuse.slow", MS_RDONLY | MS_NOSUID | MS_NODEV, options)) die(args[2]);
-    pthread_t thread[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&thread[i], 0, serve, 0)) die("pthread_create");
-    for (int i = 0; i < THREADS; i++) pthread_join(thread[i], 0);
+    prctl(PR_SET_TIMERSLACK, 1); /* wake when asked to, not 50 us later */
+    serve();
 }

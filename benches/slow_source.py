@@ -29,7 +29,8 @@ def mounted(options, folder: Path):
     """`folder` behind the slow server."""
     mount = options.out / "mount"
     mount.mkdir(parents=True, exist_ok=True)
-    server = subprocess.Popen([harness.compiled("slow", options.out), folder, mount, str(options.microseconds)])
+    argv = [harness.compiled("slow", options.out), folder, mount, str(options.microseconds)]
+    server = subprocess.Popen(argv, start_new_session=True, preexec_fn=harness.first_in_line)
     try:
         while not os.path.ismount(mount):
             if server.poll() is not None:
