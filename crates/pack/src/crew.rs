@@ -66,24 +66,47 @@ impl Stopwatch {
 /// Effort to see before judging, in wall time of all threads: less is noise.
 const WINDOW: Duration = Duration::from_millis(20);
 
-/// Says how many tasks should be in flight.
+/// How long a task should take: long beside the microseconds of handing it over, short beside a
+/// run. Where a file takes 7 ms, a task of a thousand would hold its thread for seconds while the
+/// crew is still finding out.
+const TASK: Duration = Duration::from_millis(10);
+/// Samples of a task before the pace is known.
+const FIRST: usize = 16;
+/// Most samples of a task.
+const MOST_SAMPLES: usize = 1024;
+
+/// Says how many tasks should be in flight, and how long they should be.
 #[derive(Debug)]
 pub(crate) struct Crew {
     jobs: usize,
     most: usize,
     target: usize,
     seen: Effort,
+    /// Seconds that one sample took lately, waiting included.
+    pace: Option<f64>,
 }
 
 impl Crew {
     /// Starts with one task a job; never more than `most`.
     pub(crate) fn new(jobs: usize, most: usize) -> Self {
-        Self { jobs, most, target: jobs.min(most), seen: Effort::default() }
+        Self { jobs, most, target: jobs.min(most), seen: Effort::default(), pace: None }
     }
 
     /// Tasks that should be in flight now.
     pub(crate) fn target(&self) -> usize {
         self.target
+    }
+
+    /// Samples that make a task of a reasonable length at the pace seen so far.
+    pub(crate) fn samples(&self) -> usize {
+        let samples = self.pace.map_or(FIRST, |pace| (TASK.as_secs_f64() / pace) as usize);
+        samples.clamp(1, MOST_SAMPLES)
+    }
+
+    /// Takes note of a task that wrote samples.
+    pub(crate) fn note_samples(&mut self, effort: Effort, samples: usize) {
+        let pace = (effort.wall.as_secs_f64() / samples.max(1) as f64).max(1e-9);
+        self.pace = Some(self.pace.map_or(pace, |before| (before + pace) / 2.0));
     }
 
     /// Takes note of a task's effort.
@@ -96,11 +119,11 @@ impl Crew {
         }
     }
 
-    /// As many threads as fill the jobs, when each is busy for this share of its time. Doubling at
-    /// most, so that one slow call is not a verdict.
+    /// As many threads as fill the jobs, when each is busy for this share of its time. At most four
+    /// times as many as before, so that one slow call is not a verdict.
     fn judge(&self, busy: f64) -> usize {
         let wanted = (self.jobs as f64 / busy.clamp(1e-3, 1.0)).round() as usize;
-        wanted.min(self.target * 2).clamp(self.jobs.min(self.most), self.most)
+        wanted.min(self.target * 4).clamp(self.jobs.min(self.most), self.most)
     }
 }
 
@@ -111,17 +134,9 @@ mod tests {
     #[test]
     fn as_many_threads_as_fill_the_jobs() {
         let mut crew = Crew::new(2, 64);
-        for (busy, want) in [
-            (1.0, 2),
-            (0.1, 4),
-            (0.1, 8),
-            (0.1, 16),
-            (0.1, 20),
-            (0.01, 40),
-            (0.01, 64),
-            (0.5, 4),
-            (1.0, 2),
-        ] {
+        for (busy, want) in
+            [(1.0, 2), (0.1, 8), (0.1, 20), (0.01, 64), (0.01, 64), (0.5, 4), (1.0, 2)]
+        {
             crew.target = crew.judge(busy);
             assert_eq!(crew.target, want, "busy {busy}");
         }
@@ -135,7 +150,20 @@ mod tests {
         crew.note(waiting);
         assert_eq!(crew.target(), 2);
         crew.note(waiting);
-        assert_eq!(crew.target(), 4);
+        assert_eq!(crew.target(), 8);
+    }
+
+    #[test]
+    fn tasks_are_short_where_files_are_slow() {
+        let mut crew = Crew::new(2, 64);
+        let effort = |millis| Effort { wall: Duration::from_millis(millis), ..Effort::default() };
+        assert_eq!(crew.samples(), 16);
+        crew.note_samples(effort(16 * 7), 16);
+        assert_eq!(crew.samples(), 1);
+        for _ in 0..30 {
+            crew.note_samples(effort(1), 200);
+        }
+        assert_eq!(crew.samples(), MOST_SAMPLES);
     }
 
     #[test]

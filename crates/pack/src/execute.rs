@@ -34,11 +34,12 @@ const BUFFER: u64 = 256 << 10;
 const LEAST_BUFFER: u64 = 64 << 10;
 /// A unit is at most this many bytes: a few buffers.
 const UNIT_BYTES: u64 = 16 * BUFFER;
-/// And at most this many samples; with the least files a unit is then some milliseconds.
-const UNIT_SAMPLES: usize = 1024;
 /// A unit is at most this part of what is left, divided by the threads at work, so that they end
 /// together and that every read in flight has a unit even in a small dataset.
 const SHARE: u64 = 4;
+/// Memory that a sample needs from when it is written until its shard is sealed: its row for the
+/// index, twice while that is built.
+const ROW: u64 = 256;
 
 /// Writes and seals the shards in `todo`.
 pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
@@ -58,7 +59,7 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
             let target = crew.target();
             let going_on = failure.is_none() && !context.progress.stopped();
             while going_on && in_flight < target + options.jobs {
-                let task = match queue.next(context, target) {
+                let task = match queue.next(context, target, crew.samples()) {
                     Ok(Some(task)) => task,
                     Ok(None) => break,
                     Err(error) => {
@@ -82,6 +83,9 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
             let Ok((done, effort)) = results.recv() else { break };
             in_flight -= 1;
             crew.note(effort);
+            if let Done::Wrote(_, Ok(unit)) = &done {
+                crew.note_samples(effort, unit.samples());
+            }
             if let Err(error) = queue.take(context, done) {
                 failure = Some(worse(failure.take(), error));
             }
@@ -166,12 +170,17 @@ impl Queue {
     }
 
     /// The next task, cut for this many threads at work.
-    fn next(&mut self, context: &Context<'_>, threads: usize) -> Result<Option<Task>> {
+    fn next(
+        &mut self,
+        context: &Context<'_>,
+        threads: usize,
+        samples: usize,
+    ) -> Result<Option<Task>> {
         if let Some(task) = self.ready.pop_front() {
             return Ok(Some(task));
         }
         loop {
-            while self.filling.len() < self.breadth
+            while self.room(context)
                 && let Some(shard) = self.todo.pop_front()
             {
                 self.open.insert(shard, ShardWork::start(context, shard, HashMap::new())?);
@@ -181,7 +190,7 @@ impl Queue {
             let share = SHARE * threads as u64;
             let size = UnitSize {
                 bytes: (self.left.bytes / share).clamp(1, UNIT_BYTES),
-                samples: (self.left.samples / share as usize).clamp(1, UNIT_SAMPLES),
+                samples: (self.left.samples / share as usize).clamp(1, samples),
             };
             let unit = self.open.get_mut(&shard).and_then(|work| work.unit(context, size));
             if let Some(unit) = unit {
@@ -191,6 +200,20 @@ impl Queue {
                 return Ok(Some(Task::Write(unit)));
             }
         }
+    }
+
+    /// True when another shard may be opened: enough to alternate, and no more samples on their way
+    /// to an index than a quarter of the memory holds.
+    fn room(&self, context: &Context<'_>) -> bool {
+        let samples = |shard: &usize| {
+            let plan = &context.plan.shards[*shard];
+            (plan.end - plan.start) as u64
+        };
+        let waiting: u64 = self.open.keys().map(samples).sum();
+        let next = self.todo.front().map_or(0, samples);
+        self.filling.is_empty()
+            || self.filling.len() < self.breadth
+                && (waiting + next) * ROW <= context.options.memory / 4
     }
 
     fn take(&mut self, context: &Context<'_>, done: Done) -> Result<()> {
@@ -219,7 +242,7 @@ impl Queue {
     }
 
     fn again(&mut self, context: &Context<'_>, shard: usize, mut work: ShardWork) {
-        let whole = UnitSize { bytes: UNIT_BYTES, samples: UNIT_SAMPLES };
+        let whole = UnitSize { bytes: UNIT_BYTES, samples: usize::MAX };
         while let Some(unit) = work.unit(context, whole) {
             self.ready.push_back(Task::Write(unit));
         }

@@ -62,13 +62,13 @@ pub(crate) struct RecordDone {
     pub(crate) crc32c: u32,
     /// Number in the samples' table of labels.
     pub(crate) label: u32,
-    key_end: usize,
-    fields_end: usize,
+    key_end: u32,
+    fields_end: u32,
 }
 
 #[derive(Clone, Copy)]
 struct FieldDone {
-    name: usize,
+    name: u32,
     offset: Option<u64>,
     len: u64,
     crc32c: u32,
@@ -212,18 +212,24 @@ impl UnitDone {
             len: at - offset,
             crc32c: written.record,
             label,
-            key_end: self.keys.len(),
-            fields_end: self.fields.len(),
+            key_end: self.keys.len() as u32,
+            fields_end: self.fields.len() as u32,
         });
         at - offset
     }
 
     /// Number of a field's name; a unit has few.
-    fn name(&mut self, name: &str) -> usize {
-        self.names.iter().position(|n| n == name).unwrap_or_else(|| {
+    fn name(&mut self, name: &str) -> u32 {
+        let known = self.names.iter().position(|n| n == name);
+        known.unwrap_or_else(|| {
             self.names.push(name.to_string());
             self.names.len() - 1
-        })
+        }) as u32
+    }
+
+    /// Number of records.
+    pub(crate) fn samples(&self) -> usize {
+        self.records.len()
     }
 
     /// The records, in order.
@@ -231,12 +237,12 @@ impl UnitDone {
         let (mut key_start, mut fields_start) = (0, 0);
         self.records.iter().map(move |&done| {
             let record = DoneRecord {
-                key: &self.keys[key_start..done.key_end],
+                key: &self.keys[key_start..done.key_end as usize],
                 done,
                 unit: self,
-                fields: fields_start..done.fields_end,
+                fields: fields_start..done.fields_end as usize,
             };
-            (key_start, fields_start) = (done.key_end, done.fields_end);
+            (key_start, fields_start) = (done.key_end as usize, done.fields_end as usize);
             record
         })
     }
@@ -247,7 +253,7 @@ impl<'a> DoneRecord<'a> {
     pub(crate) fn fields(&self) -> impl Iterator<Item = IndexField<'a>> + use<'a> {
         let unit = self.unit;
         unit.fields[self.fields.clone()].iter().map(|field| IndexField {
-            name: &unit.names[field.name],
+            name: &unit.names[field.name as usize],
             offset: field.offset,
             len: field.len,
             crc32c: field.crc32c,

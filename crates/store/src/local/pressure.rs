@@ -9,7 +9,7 @@ use std::path::Path;
 /// Measured on ext4 with two writers: direct 1.4 to 1.8 GB/s at any size; through the cache with
 /// fsync 0.2 to 1.2; through the cache without fsync 2.7 up to 2 GB and then 0.4.
 pub(super) fn direct_pays(root: &Path, durable: bool, expected_bytes: u64) -> bool {
-    (durable || expected_bytes > dirty_background_bytes()) && !is_remote(root)
+    (durable || expected_bytes > free_run_bytes()) && !is_remote(root)
 }
 
 /// True on file systems behind a network: their clients gather writes and send them on many
@@ -32,19 +32,24 @@ fn is_remote(root: &Path) -> bool {
     found.is_some_and(|statfs| REMOTE.contains(&(statfs.f_type as u32)))
 }
 
-/// Bytes of unwritten pages at which the kernel starts to write them out whatever their age:
-/// `vm.dirty_background_bytes`, or `vm.dirty_background_ratio` percent of the memory that is
-/// available. Beyond that, buffered writers are soon held to less than the disk's rate. A container's own limit counts where it is
-/// lower, because the kernel takes its dirty share from that.
-fn dirty_background_bytes() -> u64 {
-    let number = |path| fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
-    if let Some(bytes @ 1..) = number("/proc/sys/vm/dirty_background_bytes") {
-        return bytes;
-    }
-    let ratio = number("/proc/sys/vm/dirty_background_ratio").unwrap_or(10);
+/// Bytes of unwritten pages up to which the kernel lets writers run freely: halfway between where
+/// it starts to write them out (`vm.dirty_background_*`) and its limit (`vm.dirty_*`), each bytes
+/// or percent of the memory that is available. A container's own limit counts where it is lower,
+/// because the kernel takes its share from that.
+fn free_run_bytes() -> u64 {
+    let number = |path: &str| fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok());
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
     let container = number("/sys/fs/cgroup/memory.max").unwrap_or(u64::MAX);
-    memory.unwrap_or(8 << 30).min(container) / 100 * ratio.min(100)
+    let memory = memory.unwrap_or(8 << 30).min(container);
+    let limit = |name: &str, default: u64| match number(&format!("/proc/sys/vm/{name}_bytes")) {
+        Some(bytes @ 1..) => bytes,
+        _ => {
+            let ratio = number(&format!("/proc/sys/vm/{name}_ratio")).unwrap_or(default);
+            memory / 100 * ratio.min(100)
+        }
+    };
+    let (start, most) = (limit("dirty_background", 10), limit("dirty", 20));
+    start.saturating_add(most) / 2
 }
 
 fn available(meminfo: &str) -> Option<u64> {
@@ -63,7 +68,7 @@ mod tests {
         assert_eq!(available(text), Some(23456 * 1024));
         assert_eq!(available("MemTotal: 100 kB\n"), None);
         assert_eq!(available("MemAvailable: many kB\n"), None);
-        assert!(dirty_background_bytes() > 0);
+        assert!(free_run_bytes() > 0);
     }
 
     #[test]
