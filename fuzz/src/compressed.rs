@@ -25,7 +25,8 @@ pub fn check(compression: Compression, stream: &[u8]) {
             comes_back(compression, &one).expect("a stream of our own");
         }
         (Err(one), Err(other)) => {
-            assert_eq!(one.to_string(), other.to_string());
+            // Not by their texts: zlib-rs finds another word for it when it is short of input.
+            assert_eq!(one.kind(), other.kind());
             let damage = [ErrorKind::UnexpectedEof, ErrorKind::InvalidData];
             assert!(damage.contains(&one.kind()), "{one:?}");
         }

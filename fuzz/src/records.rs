@@ -10,9 +10,9 @@ use crate::{Pieces, within};
 /// Largest record that is read. Small, so that a length that lies shows in [`ALLOWANCE`].
 const MAX_RECORD: u64 = 64 << 10;
 
-/// Memory that reading one record may take: a buffer of 1 MiB before a length has proved true, and
-/// the record taken apart, where two bytes on the wire can become a field of a hundred.
-const ALLOWANCE: usize = 8 << 20;
+/// Memory that reading one record may take, in bytes. Two bytes on the wire can become a field of
+/// 56 and its name: 32,768 of them in a vector that doubles take 3 MB.
+const ALLOWANCE: usize = 4 << 20;
 
 /// Decodes `stream` with `reader` up to its end or its damage. Each record lies in the stream where
 /// it says, behind its predecessor, however the bytes arrive; and a sample that `writer` accepts is
