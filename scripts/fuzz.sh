@@ -13,7 +13,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-export RUSTC_BOOTSTRAP=1 # instrumentation is unstable; so the stable toolchain takes it
 mapfile -t targets < <(cargo fuzz list)
 [ $# -gt 0 ] && targets=("$@")
 
@@ -87,6 +86,7 @@ run() { # run TARGET
 }
 
 plant
+export RUSTC_BOOTSTRAP=1 # instrumentation is unstable; so the stable toolchain takes it
 cargo fuzz build
 export -f run
 export seconds
