@@ -21,7 +21,7 @@ from pathlib import Path
 import harness
 
 MOST = 256
-"""Threads of the least-work reader: as many as it can have, half of what slow.c serves at once."""
+"""Threads of the least-work reader: as many as it can have."""
 
 
 @contextmanager
