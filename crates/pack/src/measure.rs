@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::Offenders;
 use crate::foreign;
 use crate::group::{SampleId, Samples};
-use crate::options::PackOptions;
+use crate::options::{Order, PackOptions};
 use crate::plan::Shaper;
 
 /// What the pass found.
@@ -19,6 +19,8 @@ use crate::plan::Shaper;
 pub(crate) struct Measured {
     /// Encoded length of each sample's record, or [`REFUSED`].
     pub(crate) lens: Vec<u64>,
+    /// Hash of each sample's key, for a shuffle; else empty.
+    pub(crate) hashes: Vec<u64>,
     /// Samples whose name the format refuses.
     pub(crate) names: Offenders,
     /// Samples that the format refuses for another reason.
@@ -52,11 +54,20 @@ pub(crate) fn measure(
             Chunk::measure(samples, format, options, shaper, chunk * CHUNK..end)
         })
         .collect();
-    let mut all = Measured { lens: Vec::with_capacity(samples.len()), ..Measured::default() };
+    let shuffled = match options.order {
+        Order::Shuffle(_) => samples.len(),
+        Order::Key | Order::Source => 0,
+    };
+    let mut all = Measured {
+        lens: Vec::with_capacity(samples.len()),
+        hashes: Vec::with_capacity(shuffled),
+        ..Measured::default()
+    };
     let mut sets = HashMap::<String, u64>::new();
     let (mut shapes, mut stamps) = (Vec::new(), Vec::new());
     for chunk in chunks {
         all.lens.extend(chunk.lens);
+        all.hashes.extend(chunk.hashes);
         all.names.merge(chunk.names);
         all.others.merge(chunk.others);
         all.body_bytes += chunk.body_bytes;
@@ -75,6 +86,7 @@ pub(crate) fn measure(
 #[derive(Default)]
 struct Chunk {
     lens: Vec<u64>,
+    hashes: Vec<u64>,
     names: Offenders,
     others: Offenders,
     body_bytes: u64,
@@ -103,6 +115,9 @@ impl Chunk {
             let len = shaper.with(samples, sample, 0, labels_are_fields, |shape, _, inline| {
                 identify(shape, inline, &mut shapes);
                 set.add(shape, &mut chunk.sets);
+                if let Order::Shuffle(seed) = options.order {
+                    chunk.hashes.push(crate::hash(shape.key, seed));
+                }
                 match format.check(shape) {
                     Ok(()) => {
                         if let Some(why) = foreign::complaint(shape, options) {

@@ -155,7 +155,10 @@ pub(crate) fn plan(
     let refused = std::mem::take(&mut measured.names);
     if options.bad_names == Policy::Skip && refused.count() > 0 {
         samples.skipped.push(("samples with bad names (--bad-names skip)".into(), refused.count()));
-        samples.retain(|i| measured.lens[i] != REFUSED);
+        let lens = &measured.lens;
+        samples.retain(|i| lens[i] != REFUSED);
+        let mut kept = lens.iter().map(|len| *len != REFUSED);
+        measured.hashes.retain(|_| kept.next().unwrap_or(true));
         measured.lens.retain(|len| *len != REFUSED);
         if samples.len() == 0 {
             return Err(Error::EmptySource { what: "the source: every name was refused".into() });
@@ -169,7 +172,7 @@ pub(crate) fn plan(
     std::mem::take(&mut measured.others)
         .refuse(format!("{} cannot hold these samples", format.name()))?;
 
-    let ordered = samples.ordered(options.order);
+    let ordered = samples.ordered(options.order, std::mem::take(&mut measured.hashes));
     let mut plan = Plan {
         order: Vec::with_capacity(ordered.len()),
         lens: Vec::new(),

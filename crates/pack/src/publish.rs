@@ -1,7 +1,10 @@
 //! Makes a dataset out of sealed shards. The manifest is the last write: before it there is no
 //! dataset, after it a whole one.
 
-use shardpack_manifest::{Fingerprint, Index, Labels, Manifest, RecordFormat, Shard, Sidecar};
+use rayon::prelude::*;
+use shardpack_manifest::{
+    Fingerprint, Index, Labels, Manifest, RecordFormat, Shard, Sidecar, Summary,
+};
 use shardpack_store::{PutMode, Store};
 
 use crate::context::Context;
@@ -18,14 +21,19 @@ pub(crate) const LABELS: &str = "labels.json";
 pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
     let store = context.store;
     let mut manifest = head(context, identity)?;
-    for shard in &context.plan.shards {
+    let row = |shard: &ShardPlan| -> Result<_> {
         let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
         let index = Index::parse(&bytes[..])?;
         let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
-        let mut entry = entry(shard, split, &index, &bytes);
+        let summary = index.summary();
+        let mut entry = entry(shard, split, &index, &summary, &bytes);
         let sources = sources_path(&shard.path);
         entry.sources = sealed(store, &sources)?.map(|bytes| Sidecar::of(sources, &bytes));
-        manifest.push(entry, &index.summary().fields)?;
+        Ok((entry, summary.fields))
+    };
+    let rows: Vec<_> = context.plan.shards.par_iter().map(row).collect::<Result<_>>()?;
+    for (entry, fields) in rows {
+        manifest.push(entry, &fields)?;
     }
     foreign::write(context)?;
     if let Some(labels) = &manifest.labels {
@@ -67,8 +75,14 @@ fn head(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
 }
 
 /// The manifest's row for a shard, from what its index says.
-fn entry(plan: &ShardPlan, split: Option<String>, index: &Index<'_>, bytes: &[u8]) -> Shard {
-    let (file, summary) = (index.shard(), index.summary());
+fn entry(
+    plan: &ShardPlan,
+    split: Option<String>,
+    index: &Index<'_>,
+    summary: &Summary,
+    bytes: &[u8],
+) -> Shard {
+    let file = index.shard();
     Shard {
         path: plan.path.clone(),
         split,

@@ -139,7 +139,9 @@ impl ShardWork {
 
 /// The index of a shard, from what its units noted.
 fn build_index(context: &Context<'_>, units: &[UnitDone], file: &ShardFile) -> Result<Vec<u8>> {
-    let mut builder = IndexBuilder::default();
+    let sum = |count: fn(&UnitDone) -> usize| units.iter().map(count).sum();
+    let (records, fields) = (sum(UnitDone::samples), sum(UnitDone::fields));
+    let mut builder = IndexBuilder::with_capacity(records, fields, sum(UnitDone::key_bytes));
     let mut offset = 0;
     let mut fields = Vec::new();
     for record in units.iter().flat_map(UnitDone::records) {

@@ -82,11 +82,16 @@ pub(crate) struct DoneRecord<'a> {
     fields: Range<usize>,
 }
 
+/// Samples looked up together. Their rows and names are a few cache misses each, which overlap; of
+/// many more, the bodies read in between would push them out again.
+const AHEAD: usize = 64;
+
 /// Buffers of one thread.
 #[derive(Default)]
 pub(crate) struct Scratch {
     shaper: Shaper,
     layout: Layout,
+    written: Written,
     buffer: Vec<u8>,
 }
 
@@ -109,14 +114,17 @@ impl Unit {
         let plan = &context.plan.shards[self.shard];
         let buffer = std::mem::take(&mut scratch.buffer);
         let mut writer = Writer::new(output, self.offset, capacity, buffer);
-        let mut done = UnitDone { ordinal: self.ordinal, ..UnitDone::default() };
+        let mut done = UnitDone::new(self.ordinal, self.places.len());
         let mut offset = self.offset;
-        context.samples.touch(&context.plan.order[self.places.clone()]);
-        for place in self.places.clone() {
-            if context.progress.stopped() {
-                return Err(interrupted(context));
+        for first in self.places.clone().step_by(AHEAD) {
+            let places = first..self.places.end.min(first + AHEAD);
+            context.samples.touch(&context.plan.order[places.clone()]);
+            for place in places {
+                if context.progress.stopped() {
+                    return Err(interrupted(context));
+                }
+                offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
             }
-            offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
         }
         if self.places.end == plan.end {
             writer.raw(context.format.trailer())?;
@@ -142,8 +150,8 @@ impl Unit {
         done: &mut UnitDone,
     ) -> Result<u64> {
         let plan = &context.plan.shards[self.shard];
-        let layout = &mut scratch.layout;
-        context.shape(&mut scratch.shaper, place, |shape, bodies, inline| {
+        let Scratch { shaper, layout, written, .. } = scratch;
+        context.shape(shaper, place, |shape, bodies, inline| {
             let splits = self.splits.get(&place).map_or(&[][..], Vec::as_slice);
             let shape = SampleShape { splits, ..*shape };
             layout.clear();
@@ -154,8 +162,8 @@ impl Unit {
                 .filter(|_| first_try)
                 .map(|word| SplitScan::new(word, context.format.body_offset(&shape)));
             let from = Bodies { source: context.source, bodies, inline };
-            let mut written = writer
-                .record(layout, &shape, from, word.unwrap_or(0), scan)
+            writer
+                .record(layout, &shape, from, word.unwrap_or(0), scan, written)
                 .map_err(|error| name_sample(error, &plan.path, shape.key))?;
             if !written.splits.is_empty() {
                 done.splits.insert(place, std::mem::take(&mut written.splits));
@@ -170,12 +178,24 @@ impl Unit {
             }
             sources::note(context, place - plan.start, &shape, bodies, &mut done.sources);
             let label = context.label(place);
-            Ok(done.note(&shape, bodies, label, offset, layout, &written))
+            Ok(done.note(&shape, bodies, label, offset, layout, written))
         })
     }
 }
 
 impl UnitDone {
+    /// With room for so many records of a field each: growing would copy them several times.
+    fn new(ordinal: usize, records: usize) -> Self {
+        const KEY: usize = 24;
+        Self {
+            ordinal,
+            records: Vec::with_capacity(records),
+            fields: Vec::with_capacity(records),
+            keys: String::with_capacity(records * KEY),
+            ..Self::default()
+        }
+    }
+
     /// Notes a record that was written at `offset`; gives its length.
     fn note(
         &mut self,
@@ -230,6 +250,16 @@ impl UnitDone {
     /// Number of records.
     pub(crate) fn samples(&self) -> usize {
         self.records.len()
+    }
+
+    /// Number of their fields.
+    pub(crate) fn fields(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Length of their keys.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.keys.len()
     }
 
     /// The records, in order.

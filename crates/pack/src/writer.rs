@@ -2,7 +2,7 @@
 //! checked while they are in the processor's cache, and written from there. One pass over the
 //! bytes, no copy in user space.
 
-use shardpack_formats::{Crc32c, Crc64Nvme, Layout, SampleShape, Segment, SplitScan, mask};
+use shardpack_formats::{Crc32c, Crc64Nvme, Layout, SampleShape, Segment, SplitScan, crc32c, mask};
 use shardpack_store::{Sink, Source, Upload};
 
 use crate::plan::Body;
@@ -30,7 +30,7 @@ pub(crate) struct Bodies<'b> {
     pub(crate) inline: &'b [(&'static str, Vec<u8>)],
 }
 
-/// Checksums that one record left behind.
+/// Checksums that one record left behind. Reuse it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
     /// crc32c of the encoded record.
@@ -44,45 +44,56 @@ pub(crate) struct Written {
 /// Appends records from one offset of a shard on.
 pub(crate) struct Writer<'a> {
     output: Output<'a>,
+    /// A window of the shard, in memory aligned as in the shard: whole windows lie at multiples of
+    /// their size, so that the kernel takes them in its largest pages.
     buffer: Vec<u8>,
-    /// Offset in `buffer` of the byte that belongs at `at`; aligned like `at`.
+    window: usize,
+    /// Where the bytes for offset `at` start in `buffer`, where the filled part and the window end.
     start: usize,
-    /// End of the filled part.
     end: usize,
+    limit: usize,
     /// Offset in the shard of the first byte that is still in the buffer.
     at: u64,
     crc64: Crc64Nvme,
     record: Crc32c,
     /// TFRecord's payload checksum, inside a payload.
     checked: Option<Crc32c>,
-    field: Option<Crc32c>,
+    field: Crc32c,
     scan: Option<SplitScan>,
 }
 
+/// Pieces from here on are read once for their checksum, which is then appended to each of the
+/// others: cheaper than reading them again.
+const LONG: usize = 8 << 10;
+
 impl<'a> Writer<'a> {
-    /// A writer whose first byte belongs at `at`, with a buffer of `capacity` bytes.
-    pub(crate) fn new(output: Output<'a>, at: u64, capacity: usize, buffer: Vec<u8>) -> Self {
+    /// A writer whose first byte belongs at `at`, with a buffer of `window` bytes, a
+    /// multiple of [`ALIGN`].
+    pub(crate) fn new(output: Output<'a>, at: u64, window: usize, buffer: Vec<u8>) -> Self {
         let mut writer = Self {
             output,
             buffer,
+            window,
             start: 0,
             end: 0,
+            limit: 0,
             at,
             crc64: Crc64Nvme::default(),
             record: Crc32c::default(),
             checked: None,
-            field: None,
+            field: Crc32c::default(),
             scan: None,
         };
-        writer.buffer.resize(capacity + 2 * ALIGN, 0);
+        writer.buffer.resize(window + ALIGN, 0);
         writer.rebase();
         writer
     }
 
-    /// Puts the empty buffer's start where memory and shard offsets are aligned alike.
+    /// Moves the window to where the next byte belongs.
     fn rebase(&mut self) {
         let base = self.buffer.as_ptr().align_offset(ALIGN);
-        self.start = base + (self.at % ALIGN as u64) as usize;
+        self.start = base + (self.at % self.window as u64) as usize;
+        self.limit = base + self.window;
         self.end = self.start;
     }
 
@@ -95,35 +106,37 @@ impl<'a> Writer<'a> {
         from: Bodies<'_>,
         word: u32,
         scan: Option<SplitScan>,
-    ) -> Result<Written> {
+        written: &mut Written,
+    ) -> Result<()> {
         self.scan = scan;
         self.record = Crc32c::default();
-        let mut written = Written { fields: vec![0; from.bodies.len()], ..Written::default() };
+        written.fields.clear();
+        written.fields.resize(from.bodies.len(), 0);
         let mut body = BodyState::default();
         for segment in &layout.segments {
             match segment {
                 Segment::Literal(range) => {
                     let bytes = layout.literals.get(range.clone()).unwrap_or_default();
-                    self.put(bytes)?;
+                    self.put(bytes, false)?;
                 }
                 Segment::Body { field, start, len } => {
                     body.enter(*field, *start, word);
-                    self.field = Some(std::mem::take(&mut body.crc));
+                    self.field = body.crc;
                     match from.bodies[*field] {
                         Body::File(file) => from.source.fetch(file, *start, *len, self)?,
                         Body::Inline(i) => {
                             let range = *start as usize..(*start + *len) as usize;
-                            self.put_body(from.inline[i].1.get(range).unwrap_or_default())?;
+                            self.put(from.inline[i].1.get(range).unwrap_or_default(), true)?;
                         }
                     }
-                    body.crc = self.field.take().unwrap_or_default();
+                    body.crc = self.field;
                     body.next = *start + *len;
                     written.fields[*field] = body.crc.value();
                 }
                 Segment::ChecksumStart => self.checked = Some(Crc32c::default()),
                 Segment::MaskedCrc32c => {
                     let checked = self.checked.take().unwrap_or_default();
-                    self.put(&mask(checked.value()).to_le_bytes())?;
+                    self.put(&mask(checked.value()).to_le_bytes(), false)?;
                 }
             }
         }
@@ -134,18 +147,18 @@ impl<'a> Writer<'a> {
         }
         written.record = self.record.value();
         written.splits = self.scan.take().map_or_else(Vec::new, SplitScan::finish);
-        Ok(written)
+        Ok(())
     }
 
     /// Writes bytes outside any record.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.put(bytes)
+        self.put(bytes, false)
     }
 
     /// Writes what is left; gives back the buffer and the checksum of the bytes of this writer, or
     /// the whole file's length and checksum where it was compressed.
     pub(crate) fn finish(mut self) -> Result<(Vec<u8>, u64, u64)> {
-        self.flush(true)?;
+        self.flush()?;
         match self.output {
             Output::Place(_) => Ok((self.buffer, self.at, self.crc64.value())),
             Output::Stream(compressor) => {
@@ -155,49 +168,44 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
+    fn put(&mut self, mut bytes: &[u8], body: bool) -> Result<()> {
         while !bytes.is_empty() {
             let room = self.room()?;
             let n = room.len().min(bytes.len());
             room[..n].copy_from_slice(&bytes[..n]);
-            self.fill(n);
+            self.fill(n, body);
             bytes = &bytes[n..];
         }
         Ok(())
     }
 
-    fn put_body(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some(scan) = &mut self.scan {
-            scan.update(bytes);
-        }
-        if let Some(field) = &mut self.field {
-            field.update(bytes);
-        }
-        self.put(bytes)
-    }
-
     fn room(&mut self) -> Result<&mut [u8]> {
-        if self.end == self.buffer.len() {
-            self.flush(false)?;
+        if self.end == self.limit {
+            self.flush()?;
         }
-        Ok(&mut self.buffer[self.end..])
+        Ok(&mut self.buffer[self.end..self.limit])
     }
 
-    fn fill(&mut self, n: usize) {
+    /// Takes the next `n` bytes of the room, which are filled; of a field's body or not.
+    fn fill(&mut self, n: usize, body: bool) {
         let bytes = &self.buffer[self.end..self.end + n];
-        self.record.update(bytes);
-        if let Some(checked) = &mut self.checked {
-            checked.update(bytes);
+        let field = body.then_some(&mut self.field);
+        let sums = [field, Some(&mut self.record), self.checked.as_mut()].into_iter().flatten();
+        if n < LONG {
+            sums.for_each(|sum| sum.update(bytes));
+        } else {
+            let piece = crc32c(bytes);
+            sums.for_each(|sum| sum.append(piece, n as u64));
+        }
+        if let (true, Some(scan)) = (body, &mut self.scan) {
+            scan.update(bytes);
         }
         self.end += n;
     }
 
-    /// Writes the buffer out: all of it, or up to the last aligned offset.
-    fn flush(&mut self, all: bool) -> Result<()> {
-        let filled = self.end - self.start;
-        let rest = if all { 0 } else { ((self.at + filled as u64) % ALIGN as u64) as usize };
-        let (from, to) = (self.start, self.end - rest);
-        let bytes = &self.buffer[from..to];
+    /// Writes the buffer out.
+    fn flush(&mut self) -> Result<()> {
+        let bytes = &self.buffer[self.start..self.end];
         match &mut self.output {
             Output::Place(upload) => {
                 self.crc64.update(bytes);
@@ -207,11 +215,8 @@ impl<'a> Writer<'a> {
             }
             Output::Stream(compressor) => compressor.write(bytes)?,
         }
-        self.at += (to - from) as u64;
-        let end = self.end;
+        self.at += bytes.len() as u64;
         self.rebase();
-        self.buffer.copy_within(to..end, self.start);
-        self.end = self.start + rest;
         Ok(())
     }
 }
@@ -248,14 +253,7 @@ impl Sink for Writer<'_> {
     }
 
     fn advance(&mut self, n: usize) -> shardpack_store::Result<()> {
-        let bytes = &self.buffer[self.end..self.end + n];
-        if let Some(field) = &mut self.field {
-            field.update(bytes);
-        }
-        if let Some(scan) = &mut self.scan {
-            scan.update(bytes);
-        }
-        self.fill(n);
+        self.fill(n, true);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A table of files that costs 32 bytes a file beside the name.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -18,7 +19,7 @@ pub type FileId = u32;
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     dirs: Vec<Box<[u8]>>,
-    names: Vec<u8>,
+    names: Names,
     files: Vec<Row>,
     /// Files left out by a rule (hidden, excluded, special files), by reason.
     pub skipped: Vec<(String, u64)>,
@@ -32,6 +33,62 @@ struct Row {
     dir: u32,
 }
 
+/// Names end to end: text as long as all of them are. Whoever wants text then need not check each
+/// name each time, which was a fortieth of the processor time of packing small files.
+#[derive(Clone, Debug)]
+enum Names {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl Names {
+    fn push(&mut self, name: &[u8]) {
+        if let Self::Text(all) = self {
+            match std::str::from_utf8(name) {
+                Ok(name) => return all.push_str(name),
+                Err(_) => *self = Self::Bytes(std::mem::take(all).into_bytes()),
+            }
+        }
+        if let Self::Bytes(all) = self {
+            all.extend_from_slice(name);
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(all) => all.as_bytes(),
+            Self::Bytes(all) => all,
+        }
+    }
+
+    fn text(&self, range: Range<usize>) -> Option<&str> {
+        match self {
+            Self::Text(all) => all.get(range),
+            Self::Bytes(all) => std::str::from_utf8(&all[range]).ok(),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(all) => all.capacity(),
+            Self::Bytes(all) => all.capacity(),
+        }
+    }
+
+    fn reserve_exact(&mut self, bytes: usize) {
+        match self {
+            Self::Text(all) => all.reserve_exact(bytes),
+            Self::Bytes(all) => all.reserve_exact(bytes),
+        }
+    }
+}
+
 /// One file of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File<'a> {
@@ -41,11 +98,28 @@ pub struct File<'a> {
     pub dir_id: u32,
     /// Name without the folder.
     pub name: &'a [u8],
+    /// The name as text, where it is UTF-8.
+    pub text: Option<&'a str>,
     /// Length in bytes when listed.
     pub len: u64,
     /// Version when listed: modification time in nanoseconds, or a hash of an ETag. Equal stamps
     /// and lengths are taken to mean equal bytes.
     pub stamp: u64,
+}
+
+impl Row {
+    /// The file of this row, whose name starts at `start`.
+    fn file<'a>(&self, start: u64, dirs: &'a [Box<[u8]>], names: &'a Names) -> File<'a> {
+        let range = start as usize..self.name_end as usize;
+        File {
+            dir: &dirs[self.dir as usize],
+            dir_id: self.dir,
+            name: &names.bytes()[range.clone()],
+            text: names.text(range),
+            len: self.len,
+            stamp: self.stamp,
+        }
+    }
 }
 
 impl File<'_> {
@@ -70,7 +144,7 @@ impl File<'_> {
     }
 
     /// Bytes `start` to `start + len`, checked to lie inside.
-    pub(crate) fn range(&self, start: u64, len: u64) -> Result<std::ops::Range<u64>> {
+    pub(crate) fn range(&self, start: u64, len: u64) -> Result<Range<u64>> {
         match start.checked_add(len).filter(|&end| end <= self.len) {
             Some(end) => Ok(start..end),
             None => {
@@ -132,13 +206,7 @@ impl Listing {
         let i = id as usize;
         let row = self.files[i];
         let start = if i == 0 { 0 } else { self.files[i - 1].name_end };
-        File {
-            dir: &self.dirs[row.dir as usize],
-            dir_id: row.dir,
-            name: &self.names[start as usize..row.name_end as usize],
-            len: row.len,
-            stamp: row.stamp,
-        }
+        row.file(start, &self.dirs, &self.names)
     }
 
     /// All files, in source order.
@@ -162,13 +230,7 @@ impl Listing {
         files.par_chunks_mut(CHUNK).zip(starts).enumerate().try_for_each(
             |(chunk, (rows, mut start))| {
                 for (i, row) in rows.iter_mut().enumerate() {
-                    let file = File {
-                        dir: &dirs[row.dir as usize],
-                        dir_id: row.dir,
-                        name: &names[start as usize..row.name_end as usize],
-                        len: row.len,
-                        stamp: row.stamp,
-                    };
+                    let file = row.file(start, dirs, names);
                     (row.len, row.stamp) = measure((chunk * CHUNK + i) as FileId, file)?;
                     start = row.name_end;
                 }
@@ -213,8 +275,8 @@ impl ListingBuilder {
 
     /// Appends a file; at most 2^32 of them, which a source checks before it starts.
     pub fn file(&mut self, dir: u32, name: &[u8], len: u64, stamp: u64) {
-        self.listing.names.extend_from_slice(name);
-        let name_end = self.listing.names.len() as u64;
+        self.listing.names.push(name);
+        let name_end = self.listing.names.bytes().len() as u64;
         self.listing.files.push(Row { name_end, len, stamp, dir });
     }
 
@@ -273,6 +335,8 @@ mod tests {
         b.file(deep, b"y.jpg", 2, 20);
         b.file(root, b"\xff", 3, 30);
         let l = b.finish(vec![]);
+        let texts: Vec<_> = l.iter().map(|f| f.text).collect();
+        assert_eq!(texts, [Some("x.jpg"), Some("y.jpg"), None]);
         let paths: Vec<_> = l.iter().map(|f| f.display()).collect();
         assert_eq!(paths, ["x.jpg", "a/b/y.jpg", "\\xff"]);
         assert_eq!((l.file(1).len, l.file(1).stamp, l.file(1).dir_id), (2, 20, deep));

@@ -90,6 +90,16 @@ struct FieldRow {
 }
 
 impl IndexBuilder {
+    /// With room for so many records, fields and bytes of keys: more may come.
+    pub fn with_capacity(records: usize, fields: usize, keys: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(records),
+            fields: Vec::with_capacity(fields),
+            keys: Vec::with_capacity(keys),
+            ..Self::default()
+        }
+    }
+
     /// Adds the next record.
     ///
     /// Fails when records overlap or a body lies outside its record (the caller's sums are wrong),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use shardpack_store::ListingBuilder;
 
 use super::*;
+use crate::measure::measure;
 
 /// A listing of files in the given order, one byte each.
 pub(crate) fn listing(paths: &[&str]) -> Listing {
@@ -115,8 +116,11 @@ fn orders() {
     let samples = group(&listing, &options()).unwrap();
     let keys = |order| {
         let mut key = String::new();
+        let options = PackOptions { order, ..options() };
+        let format = shardpack_formats::open("webdataset", &Default::default()).unwrap();
+        let hashes = measure(&samples, &*format, &options).hashes;
         samples
-            .ordered(order)
+            .ordered(order, hashes)
             .into_iter()
             .map(|s| {
                 samples.key(s, &mut key);
