@@ -11,6 +11,7 @@ mod decode;
 mod error;
 mod layout;
 mod list;
+// Formats share these two; with some of them left out, parts of them are unused.
 #[cfg(any(feature = "tfrecord", feature = "recordio-protobuf"))]
 #[cfg_attr(not(all(feature = "tfrecord", feature = "recordio-protobuf")), allow(dead_code))]
 mod protobuf;

@@ -71,7 +71,7 @@ const WINDOW: Duration = Duration::from_millis(20);
 /// crew is still finding out.
 const TASK: Duration = Duration::from_millis(10);
 /// Samples of a task before the pace is known.
-const FIRST: usize = 16;
+const FIRST: usize = 4;
 /// Most samples of a task.
 const MOST_SAMPLES: usize = 1024;
 
@@ -157,7 +157,7 @@ mod tests {
     fn tasks_are_short_where_files_are_slow() {
         let mut crew = Crew::new(2, 64);
         let effort = |millis| Effort { wall: Duration::from_millis(millis), ..Effort::default() };
-        assert_eq!(crew.samples(), 16);
+        assert_eq!(crew.samples(), FIRST);
         crew.note_samples(effort(16 * 7), 16);
         assert_eq!(crew.samples(), 1);
         for _ in 0..30 {

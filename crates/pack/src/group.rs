@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use rayon::prelude::*;
-use regex::Regex;
 use shardpack_formats::Label;
 use shardpack_store::{File, FileId, Listing};
 
 use crate::error::Offenders;
-use crate::options::{Grouping, Order, PackOptions, Policy};
+use crate::naming::Naming;
+use crate::options::{Order, PackOptions, Policy};
 use crate::{Error, Result};
 
 /// Number of a sample, in key order of its folder.
@@ -38,13 +38,6 @@ struct Row {
     label: u32,
 }
 
-/// How a path is cut into key and field.
-#[derive(Debug)]
-struct Naming {
-    pattern: Option<Regex>,
-    bare_field: Option<String>,
-}
-
 /// Files looked at by one task: large enough to forget the cost of a task.
 const CHUNK: usize = 4096;
 
@@ -56,36 +49,11 @@ struct Selected {
     unwanted: u64,
 }
 
-/// Key and field of one path; the key is a folder and a stem.
-struct Cut<'p> {
-    stem: &'p str,
-    field: &'p str,
-}
-
-impl Naming {
-    /// Cuts a file's name by the first dot. The stem may be empty (a name that starts with a dot)
-    /// and the field too; the caller refuses those.
-    fn cut<'p>(&'p self, name: &'p str) -> Option<Cut<'p>> {
-        // `split_once` searches long texts; most of these are ten bytes.
-        match (name.bytes().position(|byte| byte == b'.'), &self.bare_field) {
-            (Some(0), _) => None,
-            (Some(dot), _) => Some(Cut { stem: &name[..dot], field: &name[dot + 1..] }),
-            (None, Some(field)) => Some(Cut { stem: name, field }),
-            (None, None) => None,
-        }
-    }
-}
-
 /// Groups the files of a listing into samples.
 pub(crate) fn group<'l>(listing: &'l Listing, options: &PackOptions) -> Result<Samples<'l>> {
-    let pattern = match &options.grouping {
-        Grouping::FirstDot => None,
-        Grouping::Pattern(pattern) => Some(pattern.clone()),
-    };
-    let naming = Naming { pattern, bare_field: options.bare_field.clone() };
     let mut samples = Samples {
         listing,
-        naming,
+        naming: Naming::new(listing, options),
         rows: Vec::new(),
         members: Vec::new(),
         labels: vec![Label::default()],
@@ -136,7 +104,7 @@ impl<'l> Samples<'l> {
     pub(crate) fn key(&self, sample: SampleId, key: &mut String) {
         key.clear();
         if let Some(&file) = self.members(sample).first() {
-            self.append_key(self.listing.file(file), key);
+            self.naming.append_key(self.listing, file, key);
         }
     }
 
@@ -161,31 +129,9 @@ impl<'l> Samples<'l> {
         String::from_utf8_lossy(dir)
     }
 
-    /// Name of the field that a file becomes: lower case, as readers fold it.
-    pub(crate) fn field<'s>(&'s self, file: FileId) -> Cow<'s, str> {
-        let file = self.listing.file(file);
-        let name = file.text.unwrap_or_default();
-        let field = match &self.naming.pattern {
-            None => Cow::Borrowed(self.naming.cut(name).map_or("", |cut| cut.field)),
-            Some(pattern) => Cow::Owned(capture(pattern, &file).map_or_else(String::new, |c| c.1)),
-        };
-        match field.bytes().any(|b| b.is_ascii_uppercase()) || !field.is_ascii() {
-            true => Cow::Owned(field.to_lowercase()),
-            false => field,
-        }
-    }
-
-    fn append_key(&self, file: File<'_>, key: &mut String) {
-        if let Some(pattern) = &self.naming.pattern {
-            key.push_str(&capture(pattern, &file).map_or_else(String::new, |c| c.0));
-            return;
-        }
-        let name = file.text.unwrap_or_default();
-        if !file.dir.is_empty() {
-            key.push_str(std::str::from_utf8(file.dir).unwrap_or_default());
-            key.push('/');
-        }
-        key.push_str(self.naming.cut(name).map_or(name, |cut| cut.stem));
+    /// Name of the field that a file becomes.
+    pub(crate) fn field(&self, file: FileId) -> Cow<'_, str> {
+        self.naming.field(self.listing, file)
     }
 
     /// Files that take part: those whose name can be cut and whose field is wanted.
@@ -227,7 +173,7 @@ impl<'l> Samples<'l> {
                 valid_dir = Some((file.dir_id, std::str::from_utf8(file.dir).is_ok()));
             }
             let wanted = |field: Cow<'_, str>| options.fields.iter().any(|f| *f == field);
-            match self.complaint(&file, valid_dir.is_some_and(|(_, valid)| valid)) {
+            match self.complaint(id, &file, valid_dir.is_some_and(|(_, valid)| valid)) {
                 Some(why) => selected.bad.add(|| format!("{}: {why}", file.display())),
                 None if !options.fields.is_empty() && !wanted(self.field(id)) => {
                     selected.unwanted += 1;
@@ -238,22 +184,11 @@ impl<'l> Samples<'l> {
         selected
     }
 
-    fn complaint(&self, file: &File<'_>, dir_is_utf8: bool) -> Option<&'static str> {
-        let Some(name) = file.text else {
-            return Some("the name is not UTF-8");
-        };
-        if !dir_is_utf8 {
-            return Some("the folder's name is not UTF-8");
-        }
-        match &self.naming.pattern {
-            Some(pattern) if capture(pattern, file).is_none() => Some("--group does not match"),
-            Some(_) => None,
-            None if name.starts_with('.') => Some("the name starts with a dot"),
-            None => match self.naming.cut(name) {
-                None => Some("the name has no extension"),
-                Some(cut) if cut.field.is_empty() => Some("the extension is empty"),
-                Some(_) => None,
-            },
+    fn complaint(&self, id: FileId, file: &File<'_>, dir_is_utf8: bool) -> Option<&'static str> {
+        match file.text {
+            None => Some("the name is not UTF-8"),
+            Some(_) if !dir_is_utf8 => Some("the folder's name is not UTF-8"),
+            Some(name) => self.naming.complaint(id, name),
         }
     }
 
@@ -261,18 +196,19 @@ impl<'l> Samples<'l> {
     /// `key.` are neighbours in byte order.
     fn sort_members(&mut self) {
         let listing = self.listing;
-        if self.naming.pattern.is_some() {
+        if !self.naming.is_first_dot() {
             let mut keyed: Vec<(String, Cow<'_, str>, FileId)> = self
                 .members
                 .par_iter()
                 .map(|&id| {
                     let mut key = String::new();
-                    self.append_key(listing.file(id), &mut key);
-                    (key, Cow::Owned(self.field(id).into_owned()), id)
+                    self.naming.append_key(listing, id, &mut key);
+                    (key, self.field(id), id)
                 })
                 .collect();
             keyed.par_sort();
-            self.members = keyed.into_iter().map(|(_, _, id)| id).collect();
+            let sorted = keyed.into_iter().map(|(_, _, id)| id).collect();
+            self.members = sorted;
             return;
         }
         let compare = |a: &FileId, b: &FileId| {
@@ -298,7 +234,7 @@ impl<'l> Samples<'l> {
         let firsts: Vec<u32> = (0..members.len())
             .into_par_iter()
             .with_min_len(CHUNK)
-            .filter(|&i| i == 0 || !self.same_sample(members[i - 1], members[i]))
+            .filter(|&i| i == 0 || !self.naming.same_key(self.listing, members[i - 1], members[i]))
             .map(|i| i as u32)
             .collect();
         let rows: Vec<Row> = firsts.into_iter().map(|first| Row { first, label: 0 }).collect();
@@ -318,20 +254,6 @@ impl<'l> Samples<'l> {
         )
     }
 
-    fn same_sample(&self, a: FileId, b: FileId) -> bool {
-        let (a, b) = (self.listing.file(a), self.listing.file(b));
-        if self.naming.pattern.is_none() {
-            let together = a.dir_id == b.dir_id || a.dir == b.dir;
-            return together && self.stem(a.name) == self.stem(b.name);
-        }
-        let key = |file| {
-            let mut key = String::new();
-            self.append_key(file, &mut key);
-            key
-        };
-        key(a) == key(b)
-    }
-
     fn sort_fields(&self, group: &mut [FileId], duplicates: &mut Offenders) {
         group.sort_by(|a, b| self.field(*a).cmp(&self.field(*b)).then(a.cmp(b)));
         for pair in group.windows(2) {
@@ -340,10 +262,6 @@ impl<'l> Samples<'l> {
                 duplicates.add(|| format!("{} and {}", path(pair[0]), path(pair[1])));
             }
         }
-    }
-
-    fn stem<'n>(&self, name: &'n [u8]) -> &'n [u8] {
-        name.split(|b| *b == b'.').next().unwrap_or(name)
     }
 
     /// Applies `--require`.
@@ -404,6 +322,7 @@ impl<'l> Samples<'l> {
     /// Bytes of memory that listing and samples hold.
     pub(crate) fn memory(&self) -> usize {
         self.listing.memory()
+            + self.naming.memory()
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
     }
@@ -446,14 +365,6 @@ impl<'l> Samples<'l> {
         }
         ids
     }
-}
-
-fn capture(pattern: &Regex, file: &File<'_>) -> Option<(String, String)> {
-    let path = String::from_utf8(file.path()).ok()?;
-    let captures = pattern.captures(&path)?;
-    let key = captures.name("key")?.as_str();
-    let field = captures.name("field")?.as_str();
-    (!key.is_empty() && !field.is_empty()).then(|| (key.into(), field.into()))
 }
 
 fn join(names: &[&String]) -> String {

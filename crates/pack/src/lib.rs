@@ -16,6 +16,7 @@ mod group;
 mod labels;
 mod measure;
 mod name;
+mod naming;
 mod options;
 mod pack;
 mod plan;

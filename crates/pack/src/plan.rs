@@ -65,6 +65,8 @@ pub(crate) struct Shaper {
     /// Where each field's bytes come from.
     pub(crate) bodies: Vec<Body>,
     inline: Vec<(&'static str, Vec<u8>)>,
+    /// Empty between calls: kept for its memory.
+    shapes: Vec<FieldShape<'static>>,
 }
 
 /// Where the bytes of a field come from.
@@ -94,12 +96,9 @@ impl Shaper {
             self.inline = as_fields(label);
         }
         self.fill(samples, files);
-        let shapes: Vec<FieldShape<'_>> = self
-            .names
-            .iter()
-            .zip(&self.lens)
-            .map(|(name, &len)| FieldShape { name, len })
-            .collect();
+        let mut shapes: Vec<FieldShape<'_>> = std::mem::take(&mut self.shapes);
+        let fields = self.names.iter().zip(&self.lens);
+        shapes.extend(fields.map(|(name, &len)| FieldShape { name, len }));
         let shape = SampleShape {
             key: &self.key,
             id: samples.ids.get(sample as usize).copied().unwrap_or(number),
@@ -107,7 +106,11 @@ impl Shaper {
             label: if labels_are_fields { Label::NONE } else { label },
             splits: &[],
         };
-        use_shape(&shape, &self.bodies, &self.inline)
+        let used = use_shape(&shape, &self.bodies, &self.inline);
+        shapes.clear();
+        // Of nothing, but in the same memory: collecting a vector's own iterator keeps it.
+        self.shapes = shapes.into_iter().map(|_| FieldShape { name: "", len: 0 }).collect();
+        used
     }
 
     fn fill(&mut self, samples: &Samples<'_>, files: &[u32]) {

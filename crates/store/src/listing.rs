@@ -221,17 +221,18 @@ impl Listing {
         &mut self,
         measure: impl Fn(FileId, File<'_>) -> Result<(u64, u64)> + Sync,
     ) -> Result<()> {
-        // Small enough that 32 waiting threads share a folder of two thousand files.
-        const CHUNK: usize = 64;
+        // Small enough that a hundred waiting threads share a few thousand files evenly, large
+        // enough to forget the cost of a task where files are many.
+        let chunk = (self.len() / (8 * rayon::current_num_threads())).clamp(8, 64);
         let Self { dirs, names, files, .. } = self;
         let starts: Vec<u64> = std::iter::once(0)
-            .chain(files.iter().skip(CHUNK - 1).step_by(CHUNK).map(|row| row.name_end))
+            .chain(files.iter().skip(chunk - 1).step_by(chunk).map(|row| row.name_end))
             .collect();
-        files.par_chunks_mut(CHUNK).zip(starts).enumerate().try_for_each(
-            |(chunk, (rows, mut start))| {
+        files.par_chunks_mut(chunk).zip(starts).enumerate().try_for_each(
+            |(number, (rows, mut start))| {
                 for (i, row) in rows.iter_mut().enumerate() {
                     let file = row.file(start, dirs, names);
-                    (row.len, row.stamp) = measure((chunk * CHUNK + i) as FileId, file)?;
+                    (row.len, row.stamp) = measure((number * chunk + i) as FileId, file)?;
                     start = row.name_end;
                 }
                 Ok(())

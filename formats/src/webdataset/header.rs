@@ -14,8 +14,12 @@ pub(super) fn padded(len: u64) -> u64 {
 pub(super) const MAX_NAME: usize = 100;
 /// Longest directory part that fits the prefix field.
 const MAX_PREFIX: usize = 155;
-/// Largest size in eleven octal digits: 8 GiB - 1.
-pub(super) const MAX_SIZE: u64 = 0o777_7777_7777;
+/// Largest size in eleven octal digits: 8 GiB - 1. Beyond it the size is written in base 256, which
+/// is no ustar but what GNU tar and Python's tarfile write and every tar reader in use takes; a PAX
+/// record would cost two blocks more and is read by fewer.
+const MAX_OCTAL: u64 = 0o777_7777_7777;
+/// Largest size that is written: readers keep offsets in 63 bits.
+pub(super) const MAX_SIZE: u64 = i64::MAX as u64 - (BLOCK as u64 - 1);
 
 const NAME: Range<usize> = 0..100;
 const SIZE: Range<usize> = 124..136;
@@ -89,7 +93,10 @@ pub(super) fn write(key: &str, field: &str, len: u64, out: &mut Vec<u8>) {
         *dot = b'.';
         sum += u32::from(b'.') + fill(rest, field);
     }
-    sum += octal(&mut block[124..135], len);
+    match len > MAX_OCTAL {
+        true => sum = sum - 11 * u32::from(b'0') + base_256(&mut block[SIZE], len),
+        false => sum += octal(&mut block[124..135], len),
+    }
     // At most 512 x 255: six digits always hold it.
     octal(&mut block[148..154], u64::from(sum));
     block[154] = 0;
@@ -115,6 +122,15 @@ fn octal(field: &mut [u8], mut value: u64) -> u32 {
         value >>= 3;
     }
     sum
+}
+
+/// Writes a number in base 256, marked by its first bit, and returns the sum of the bytes.
+fn base_256(field: &mut [u8], value: u64) -> u32 {
+    let (zeroes, digits) = field.split_at_mut(field.len() - 8);
+    zeroes.fill(0);
+    zeroes[0] = 0x80;
+    digits.copy_from_slice(&value.to_be_bytes());
+    field.iter().map(|byte| u32::from(*byte)).sum()
 }
 
 /// What a member is.
@@ -242,7 +258,10 @@ mod tests {
         let directory = "d".repeat(150);
         for (key, field, len) in [
             ("a", "jpg", 0),
-            ("été/b", "seg.png", MAX_SIZE),
+            ("été/b", "seg.png", MAX_OCTAL),
+            ("a", "bin", MAX_OCTAL + 1),
+            ("a", "bin", 20_000_000_000),
+            ("a", "bin", MAX_SIZE),
             (&*format!("{directory}/{}", "k".repeat(96)), "jpg", 1),
             (&*"k".repeat(96), "jpg", 511),
         ] {
@@ -279,7 +298,7 @@ mod tests {
         for (field, want) in [
             (&b"00000000017\0"[..], Some(15)),
             (b"        17 \0", Some(15)),
-            (b"77777777777 ", Some(MAX_SIZE)),
+            (b"77777777777 ", Some(MAX_OCTAL)),
             (b"777777777777", Some((1 << 36) - 1)),
             (b"\0\0\0\0", Some(0)),
             (b"18\0", None),

@@ -124,8 +124,7 @@ fn check_field(key: &str, field: &FieldShape<'_>) -> Result<()> {
     if field.len > MAX_SIZE {
         let name = full_name(key, field.name);
         let what = format!(
-            "{name:?} of {} bytes in a tar that every reader can read, which ends at {MAX_SIZE} \
-             bytes; cut the file up or write TFRecord",
+            "{name:?} of {} bytes in a tar, whose readers count to {MAX_SIZE}; cut the file up",
             field.len
         );
         return Err(Error::new(ErrorKind::Unsupported { what }));

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use regex::Regex;
 use shardpack_store::ListingBuilder;
 
 use super::*;
 use crate::measure::measure;
+use crate::options::Grouping;
 
 /// A listing of files in the given order, one byte each.
 pub(crate) fn listing(paths: &[&str]) -> Listing {
@@ -53,10 +55,29 @@ fn files_share_a_sample_up_to_the_first_dot() {
 #[test]
 fn a_pattern_names_key_and_field() {
     let listing = listing(&["img/1.jpg", "ann/1.json", "img/2.jpg", "ann/2.json"]);
-    let pattern = Regex::new(r"^(?<field>img|ann)/(?<key>[^.]+)\.").unwrap();
-    let options = PackOptions { grouping: Grouping::Pattern(pattern), ..options() };
-    let samples = group(&listing, &options).unwrap();
-    assert_eq!(show(&samples), ["1:ann,img", "2:ann,img"]);
+    let grouped = |pattern: &str| {
+        let grouping = Grouping::Pattern(Regex::new(pattern).unwrap());
+        let options = PackOptions { grouping, ..options() };
+        group(&listing, &options).map(|samples| show(&samples)).map_err(|error| error.to_string())
+    };
+    for (pattern, want) in [
+        // The key in the name, in the folder, across both; the field in either.
+        (r"^(?<field>img|ann)/(?<key>[^.]+)\.", &["1:ann,img", "2:ann,img"][..]),
+        (r"(?<key>.+?)/.\.(?<field>.*)", &["ann:json", "img:jpg"]),
+        (r"^..(?<key>.*)\.(?<field>.*)$", &["g/1:jpg", "g/2:jpg", "n/1:json", "n/2:json"]),
+    ] {
+        match grouped(pattern) {
+            Ok(samples) => assert_eq!(samples, want, "{pattern}"),
+            // Two files of one folder are the same field of the sample that is named after it.
+            Err(error) => {
+                assert!(error.contains("ann/1.json and ann/2.json"), "{pattern}: {error}")
+            }
+        }
+    }
+    for pattern in [r"(?<key>img.+)\.(?<field>.*)", r"(?<key>x?)(?<field>g)"] {
+        let error = grouped(pattern).unwrap_err();
+        assert!(error.contains("ann/1.json: --group does not match"), "{pattern}: {error}");
+    }
 }
 
 #[test]
