@@ -152,8 +152,9 @@ struct Queue {
 }
 
 impl Queue {
-    /// Two shards a job are filled at a time and give units in turn: a file system lets one thread
-    /// at a time write into a file, so neighbours in time should not be neighbours in a shard.
+    /// Four shards a job are filled at a time and give units in turn: a file system lets one thread
+    /// at a time write into a file, so neighbours in time should not be neighbours in a shard. Two
+    /// were as fast into the page cache; on a disk that is waited for they held 1.1 GB/s, four 1.4.
     fn new(context: &Context<'_>, todo: Vec<usize>) -> Self {
         let shards = || todo.iter().map(|s| &context.plan.shards[*s]);
         Self {
@@ -163,7 +164,7 @@ impl Queue {
             },
             open: HashMap::new(),
             filling: VecDeque::new(),
-            breadth: 2 * context.options.jobs,
+            breadth: 4 * context.options.jobs,
             ready: VecDeque::new(),
             todo: todo.into(),
         }

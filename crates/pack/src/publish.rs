@@ -1,7 +1,6 @@
 //! Makes a dataset out of sealed shards. The manifest is the last write: before it there is no
 //! dataset, after it a whole one.
 
-use rayon::prelude::*;
 use shardpack_manifest::{
     Fingerprint, Index, Labels, Manifest, RecordFormat, Shard, Sidecar, Summary,
 };
@@ -21,7 +20,8 @@ pub(crate) const LABELS: &str = "labels.json";
 pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
     let store = context.store;
     let mut manifest = head(context, identity)?;
-    let row = |shard: &ShardPlan| -> Result<_> {
+    // One after another: an index is tens of megabytes where samples are many.
+    for shard in &context.plan.shards {
         let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
         let index = Index::parse(&bytes[..])?;
         let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
@@ -29,11 +29,7 @@ pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Mani
         let mut entry = entry(shard, split, &index, &summary, &bytes);
         let sources = sources_path(&shard.path);
         entry.sources = sealed(store, &sources)?.map(|bytes| Sidecar::of(sources, &bytes));
-        Ok((entry, summary.fields))
-    };
-    let rows: Vec<_> = context.plan.shards.par_iter().map(row).collect::<Result<_>>()?;
-    for (entry, fields) in rows {
-        manifest.push(entry, &fields)?;
+        manifest.push(entry, &summary.fields)?;
     }
     foreign::write(context)?;
     if let Some(labels) = &manifest.labels {
