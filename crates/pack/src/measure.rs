@@ -19,7 +19,7 @@ use crate::plan::Shaper;
 pub(crate) struct Measured {
     /// Encoded length of each sample's record, or [`REFUSED`].
     pub(crate) lens: Vec<u64>,
-    /// Hash of each sample's key, for a shuffle; else empty.
+    /// Hash of each sample's key, for a shuffle; else 0.
     pub(crate) hashes: Vec<u64>,
     /// Samples whose name the format refuses.
     pub(crate) names: Offenders,
@@ -47,27 +47,22 @@ pub(crate) fn measure(
     format: &dyn Format,
     options: &PackOptions,
 ) -> Measured {
-    let chunks: Vec<Chunk> = (0..samples.len().div_ceil(CHUNK))
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, chunk| {
-            let end = samples.len().min((chunk + 1) * CHUNK);
-            Chunk::measure(samples, format, options, scratch, chunk * CHUNK..end)
+    // Lengths and hashes go to their place at once: kept by chunk, what they took stayed with the
+    // threads that measured.
+    let (mut lens, mut hashes) = (vec![0; samples.len()], vec![0; samples.len()]);
+    let chunks: Vec<Chunk> = lens
+        .par_chunks_mut(CHUNK)
+        .zip(hashes.par_chunks_mut(CHUNK))
+        .enumerate()
+        .map_init(Scratch::default, |scratch, (chunk, (lens, hashes))| {
+            let first = (chunk * CHUNK) as SampleId;
+            Chunk::measure(samples, format, options, scratch, first, lens, hashes)
         })
         .collect();
-    let shuffled = match options.order {
-        Order::Shuffle(_) => samples.len(),
-        Order::Key | Order::Source => 0,
-    };
-    let mut all = Measured {
-        lens: Vec::with_capacity(samples.len()),
-        hashes: Vec::with_capacity(shuffled),
-        ..Measured::default()
-    };
+    let mut all = Measured { lens, hashes, ..Measured::default() };
     let mut sets = HashMap::<String, u64>::new();
     let (mut shapes, mut stamps) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        all.lens.extend(chunk.lens);
-        all.hashes.extend(chunk.hashes);
         all.names.merge(chunk.names);
         all.others.merge(chunk.others);
         all.body_bytes += chunk.body_bytes;
@@ -94,8 +89,6 @@ struct Scratch {
 
 #[derive(Default)]
 struct Chunk {
-    lens: Vec<u64>,
-    hashes: Vec<u64>,
     names: Offenders,
     others: Offenders,
     body_bytes: u64,
@@ -110,7 +103,9 @@ impl Chunk {
         format: &dyn Format,
         options: &PackOptions,
         scratch: &mut Scratch,
-        range: std::ops::Range<usize>,
+        first: SampleId,
+        lens: &mut [u64],
+        hashes: &mut [u64],
     ) -> Self {
         let labels_are_fields = crate::labels_are_fields(format);
         let Scratch { shaper, shapes, stamps } = scratch;
@@ -118,17 +113,17 @@ impl Chunk {
         stamps.clear();
         let mut chunk = Self::default();
         let mut set = Set::default();
-        for sample in range.start as SampleId..range.end as SampleId {
+        for (sample, (len, hash)) in (first..).zip(lens.iter_mut().zip(hashes)) {
             for &file in samples.members(sample) {
                 let file = samples.listing().file(file);
                 chunk.body_bytes += file.len;
                 stamps.extend(file.stamp.to_le_bytes());
             }
-            let len = shaper.with(samples, sample, 0, labels_are_fields, |shape, _, inline| {
+            *len = shaper.with(samples, sample, 0, labels_are_fields, |shape, _, inline| {
                 identify(shape, inline, shapes);
                 set.add(shape, &mut chunk.sets);
                 if let Order::Shuffle(seed) = options.order {
-                    chunk.hashes.push(crate::hash(shape.key, seed));
+                    *hash = crate::hash(shape.key, seed);
                 }
                 match format.check(shape) {
                     Ok(()) => {
@@ -147,7 +142,6 @@ impl Chunk {
                     }
                 }
             });
-            chunk.lens.push(len);
         }
         set.flush(&mut chunk.sets);
         (chunk.shapes, chunk.stamps) = (xxh3_128(shapes), xxh3_128(stamps));

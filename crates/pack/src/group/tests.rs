@@ -70,7 +70,7 @@ fn a_pattern_names_key_and_field() {
             Ok(samples) => assert_eq!(samples, want, "{pattern}"),
             // Two files of one folder are the same field of the sample that is named after it.
             Err(error) => {
-                assert!(error.contains("ann/1.json and ann/2.json"), "{pattern}: {error}")
+                assert!(error.contains("ann/1.json and ann/2.json"), "{pattern}: {error}");
             }
         }
     }
