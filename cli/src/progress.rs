@@ -195,8 +195,13 @@ impl Drawer {
             return format!("{} s", self.start.elapsed().as_secs());
         }
         let of = |[done, all]: [u64; 2]| format!("{} of {}", count(done), count(all));
+        // Who reads shards counts no files.
+        let files = match now.files[1] {
+            0 => String::new(),
+            _ => format!("{} files, ", of(now.files)),
+        };
         let size = format!("{} of {}", bytes(now.bytes[0]), bytes(now.bytes[1]));
-        let mut text = format!("{} files, {size}, {} shards", of(now.files), of(now.shards));
+        let mut text = format!("{files}{size}, {} shards", of(now.shards));
         if let Some((pace, left)) = self.pace.and_then(|pace| Some((pace, pace.left(now)?))) {
             let rate = bytes(pace.bytes_per_second(now) as u64);
             text.push_str(&format!(", {rate}/s, {} left", clock(left)));
@@ -258,6 +263,8 @@ mod tests {
         // 20 MB in 100 s: what an earlier run had sealed is not counted.
         assert!(text.contains("200 kB/s") || text.contains("199 kB/s"), "{text}");
         assert!(text.ends_with("3:20 left"), "{text}");
+        let verifying = Snapshot { files: [0, 0], ..snapshot() };
+        assert!(drawer.text(&verifying).starts_with("40.0 MB of 80.0 MB, 2 of 4 shards"));
     }
 
     #[test]

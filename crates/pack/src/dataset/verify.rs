@@ -317,7 +317,7 @@ fn caveats(
     }
     if undecoded > 0 {
         caveats.push(format!(
-            "{undecoded} records are larger than a quarter of --memory a job: their checksums were compared, but they were not decoded"
+            "records over a quarter of --memory a job, compared by checksum but not decoded: {undecoded}"
         ));
     }
     if dataset.manifest().is_none() {
