@@ -11,16 +11,21 @@ mod decode;
 mod error;
 mod layout;
 mod list;
-// Formats share these two; with some of them left out, parts of them are unused.
 #[cfg(any(feature = "tfrecord", feature = "recordio-protobuf"))]
-#[cfg_attr(not(all(feature = "tfrecord", feature = "recordio-protobuf")), allow(dead_code))]
+#[cfg_attr(
+    not(all(feature = "tfrecord", feature = "recordio-protobuf")),
+    allow(dead_code, reason = "two formats share it; each alone leaves parts unused")
+)]
 mod protobuf;
 mod sample;
 #[cfg(any(feature = "tfrecord", feature = "recordio"))]
 mod sniff;
 mod split;
 #[cfg(any(feature = "tfrecord", feature = "recordio"))]
-#[cfg_attr(not(feature = "recordio-protobuf"), allow(dead_code))]
+#[cfg_attr(
+    not(feature = "recordio-protobuf"),
+    allow(dead_code, reason = "only recordio-protobuf reads all of it")
+)]
 mod stream;
 #[cfg(all(test, any(feature = "webdataset", feature = "tfrecord", feature = "recordio")))]
 mod testing;

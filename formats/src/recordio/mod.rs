@@ -1,7 +1,10 @@
 //! MXNet's RecordIO with the image header: `.rec` files as `im2rec` writes them. `SPEC.md` beside
 //! this file has the bytes.
 
-#[cfg_attr(not(feature = "recordio-protobuf"), allow(dead_code))]
+#[cfg_attr(
+    not(feature = "recordio-protobuf"),
+    allow(dead_code, reason = "only recordio-protobuf reads all of it")
+)]
 pub(crate) mod frame;
 mod header;
 pub mod idx;

@@ -95,3 +95,27 @@ proptest! {
         prop_assert!(ends.len() as u64 <= (by_bytes + by_count).next_multiple_of(multiple));
     }
 }
+
+/// Hashes go by sample: those of refused samples must go with them, or a shuffle loses samples.
+#[test]
+fn skipping_refused_names_keeps_all_others_in_their_order() {
+    let shuffled = |paths: &[&str]| {
+        let listing = crate::group::tests::listing(paths);
+        let options = PackOptions { bad_names: Policy::Skip, ..PackOptions::default() };
+        let mut samples = crate::group::group(&listing, &options).unwrap();
+        let format = shardpack_formats::open("webdataset", &Default::default()).unwrap();
+        let plan = plan(&mut samples, &*format, &options).unwrap();
+        let mut key = String::new();
+        let key = |s: &SampleId| {
+            samples.key(*s, &mut key);
+            key.clone()
+        };
+        plan.order.iter().map(key).collect::<Vec<_>>()
+    };
+    let kept = shuffled(&["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]);
+    assert_eq!(kept.len(), 5);
+    assert_eq!(
+        shuffled(&["__0.jpg", "a.jpg", "b.jpg", "__c.jpg", "c.jpg", "d.jpg", "e.jpg"]),
+        kept
+    );
+}
