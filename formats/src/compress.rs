@@ -174,6 +174,10 @@ fn is_tfrecord(start: &[u8]) -> bool {
 
 /// A failed read of a stream that may be compressed, as a decoder reports it: damage to the
 /// compressed stream is damage to the shard, not trouble with the disk.
+#[cfg_attr(
+    not(any(feature = "webdataset", feature = "tfrecord", feature = "recordio")),
+    allow(dead_code, reason = "only formats read")
+)]
 pub(crate) fn read_error(source: io::Error, position: Position) -> Error {
     match source.kind() {
         io::ErrorKind::UnexpectedEof => Error::truncated(source.to_string(), position),

@@ -126,7 +126,7 @@ impl ShardWork {
             shard: plan.path.clone(),
             reason: "a unit is still being written".into(),
         })?;
-        upload.seal(file.bytes)?;
+        upload.seal(file.bytes, Some(file.crc64nvme))?;
         let sources: Vec<u8> = units.iter().flat_map(|u| u.sources.iter().copied()).collect();
         if !sources.is_empty() {
             let path = staged(&sources_path(&plan.path));

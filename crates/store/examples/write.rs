@@ -36,7 +36,7 @@ fn main() -> Result<()> {
                 let len = piece.min(SHARD - at) as usize;
                 upload.write_at(at, &buffer[shift..shift + len])?;
             }
-            upload.seal(SHARD)?;
+            upload.seal(SHARD, None)?;
         }
     };
     let start = Instant::now();

@@ -34,6 +34,24 @@ pub enum ErrorKind {
         /// Why, and what to do.
         reason: String,
     },
+    /// The server refused, and would again. Do what the advice says.
+    Refused {
+        /// Operation: `GetObject`.
+        operation: &'static str,
+        /// The server's code: `AccessDenied`.
+        code: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The server did not do its work, however often it was asked. Run again later.
+    Unavailable {
+        /// Operation: `GetObject`.
+        operation: &'static str,
+        /// What was spent on it: `10 tries`.
+        after: String,
+        /// What it said, or did, in the end.
+        last: String,
+    },
     /// Anything else the system reported.
     Io(io::Error),
 }
@@ -103,6 +121,12 @@ impl fmt::Display for Error {
             ErrorKind::Changed { what } => write!(f, "{name}: changed during the run: {what}"),
             ErrorKind::Full => write!(f, "{name}: no space left on the device or quota"),
             ErrorKind::Invalid { reason } => write!(f, "{name}: {reason}"),
+            ErrorKind::Refused { operation, code, advice } => {
+                write!(f, "{name}: {operation} was answered {code}: {advice}")
+            }
+            ErrorKind::Unavailable { operation, after, last } => {
+                write!(f, "{name}: {operation} given up after {after}; the last: {last}")
+            }
             ErrorKind::Io(_) => write!(f, "{name}: input or output failed"),
         }
     }

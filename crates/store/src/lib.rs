@@ -14,6 +14,8 @@ mod listing;
 mod local;
 mod memory;
 mod path;
+#[cfg(feature = "s3")]
+mod s3;
 mod source;
 mod store;
 
@@ -26,5 +28,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use memory::{MemoryStore, MemoryTree};
+#[cfg(feature = "s3")]
+pub use s3::{Retried, S3, S3Encryption, S3Options, S3Rules, S3Store, S3Tree, S3Uri};
 pub use source::{Bytes, Sink, Source};
 pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Upload};

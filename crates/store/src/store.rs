@@ -24,6 +24,31 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// where the store can ([`Exists`](crate::ErrorKind::Exists) otherwise).
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 
+    /// Whether [`rename`](Self::rename) is there, as one cheap step. Where it is not, objects are
+    /// written where they belong at once.
+    fn moves(&self) -> bool {
+        true
+    }
+
+    /// False while uploads hold as much memory as they may: a caller that has other work should
+    /// start no more of it.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Looks whether a sealed object is what was sent; fails with
+    /// [`Changed`](crate::ErrorKind::Changed) or [`NotFound`](crate::ErrorKind::NotFound). For
+    /// stores behind a network: a local one has told when it sealed.
+    fn prove(&self, _key: &str, _len: u64, _crc64nvme: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// What this store's server does not do although a dataset's safety rests on it, found by
+    /// trying with an object called `key`.
+    fn doubts(&self, _key: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Removes an object or everything under a prefix. Nothing there is no error.
     fn remove(&self, key: &str) -> Result<()>;
 
@@ -63,7 +88,10 @@ pub trait Upload: fmt::Debug + Send + Sync {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
     /// Makes the object of `len` bytes durable (unless the store was told not to) and visible.
-    fn seal(self: Box<Self>, len: u64) -> Result<()>;
+    /// `crc64nvme` is the CRC-64/NVME of its bytes, from a caller that made one on the way: a store
+    /// that keeps checksums fails with [`Changed`](crate::ErrorKind::Changed) when what it was
+    /// given, or what arrived, does not have it.
+    fn seal(self: Box<Self>, len: u64, crc64nvme: Option<u64>) -> Result<()>;
 }
 
 /// A part of a store that is kept for its holder; dropping it lets others in.

@@ -72,7 +72,7 @@ fn aligned_and_shifted_buffers_give_the_same_bytes() {
                 let end = bytes.len().min(start + 1_500_001);
                 upload.write_at(start as u64, &buffer[shift + start..shift + end]).unwrap();
             }
-            upload.seal(bytes.len() as u64).unwrap();
+            upload.seal(bytes.len() as u64, None).unwrap();
             assert!(fs::read(folder.path().join("object")).unwrap() == bytes, "shift {shift}");
         }
     }
@@ -106,7 +106,7 @@ proptest::proptest! {
         for (_, start, end) in pieces {
             upload.write_at(start as u64, &bytes[start..end]).unwrap();
         }
-        upload.seal(len as u64).unwrap();
+        upload.seal(len as u64, None).unwrap();
         proptest::prop_assert!(fs::read(folder.path().join("object")).unwrap() == bytes);
     }
 }

@@ -77,7 +77,7 @@ fn sealed_objects_are_visible_and_whole(store: &dyn Store) {
             let bytes = pattern(len);
             let upload = store.create("a/b/object", declared).unwrap();
             upload.write_at(0, &bytes).unwrap();
-            upload.seal(len as u64).unwrap();
+            upload.seal(len as u64, None).unwrap();
             assert_eq!(read(store, "a/b/object"), bytes);
             assert_eq!(list(store, ""), [("a/b/object".to_owned(), len as u64)]);
         }
@@ -115,7 +115,7 @@ fn ranges_come_in_any_order_from_any_thread(store: &dyn Store) {
                 });
             }
         });
-        upload.seal(bytes.len() as u64).unwrap();
+        upload.seal(bytes.len() as u64, None).unwrap();
         assert!(read(store, "object") == bytes, "pieces of {piece}");
     }
 }
@@ -123,10 +123,10 @@ fn ranges_come_in_any_order_from_any_thread(store: &dyn Store) {
 fn seals_that_do_not_add_up_are_refused(store: &dyn Store) {
     let upload = store.create("short", None).unwrap();
     upload.write_at(0, b"1234").unwrap();
-    assert!(matches!(upload.seal(5).unwrap_err().kind(), ErrorKind::Invalid { .. }));
+    assert!(matches!(upload.seal(5, None).unwrap_err().kind(), ErrorKind::Invalid { .. }));
     let upload = store.create("short", Some(5)).unwrap();
     upload.write_at(0, b"1234").unwrap();
-    assert!(matches!(upload.seal(4).unwrap_err().kind(), ErrorKind::Invalid { .. }));
+    assert!(matches!(upload.seal(4, None).unwrap_err().kind(), ErrorKind::Invalid { .. }));
     let upload = store.create("short", Some(5)).unwrap();
     for (offset, bytes) in [(2, &b"1234"[..]), (u64::MAX, b"1")] {
         let error = upload.write_at(offset, bytes).unwrap_err();

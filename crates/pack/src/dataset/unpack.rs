@@ -338,7 +338,7 @@ impl<'a> Unpack<'a> {
             if self.files.open(&file.path).is_ok() {
                 return Err(self.taken(place, &file.path));
             }
-            upload.seal(field.len)?;
+            upload.seal(field.len, None)?;
             self.wrote(field.len);
         }
         self.report.samples += 1;

@@ -59,7 +59,7 @@ pub enum Direct {
 /// let upload = store.create("shards/a.tar", Some(5))?;
 /// upload.write_at(2, b"llo")?;
 /// upload.write_at(0, b"he")?;
-/// upload.seal(5)?;
+/// upload.seal(5, None)?;
 /// store.put("manifest.json", b"{}", PutMode::Create)?;
 ///
 /// let keys: Vec<String> = store.list("")?.into_iter().map(|object| object.key).collect();

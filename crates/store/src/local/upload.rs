@@ -124,7 +124,7 @@ impl Upload for LocalUpload {
         Ok(())
     }
 
-    fn seal(self: Box<Self>, len: u64) -> Result<()> {
+    fn seal(self: Box<Self>, len: u64, _crc64nvme: Option<u64>) -> Result<()> {
         let written = self.written.load(Ordering::Relaxed);
         if written != len || self.len.is_some_and(|expected| expected != len) {
             let reason = format!("{written} bytes were written, {len} sealed");

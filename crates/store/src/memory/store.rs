@@ -178,7 +178,7 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    fn seal(self: Box<Self>, len: u64) -> Result<()> {
+    fn seal(self: Box<Self>, len: u64, _crc64nvme: Option<u64>) -> Result<()> {
         let written = self.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
         if written.count != len || self.len.is_some_and(|expected| expected != len) {
             let reason = format!("{} bytes were written, {len} sealed", written.count);

@@ -1,0 +1,145 @@
+//! A connection: credentials, region, endpoint, and the bridge between threads and futures.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, Region, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_smithy_http_client::tls;
+use tokio::runtime::{Handle, Runtime};
+
+use super::calls::Calls;
+use super::options::S3Options;
+use super::uri::S3Uri;
+use crate::{Error, Result};
+
+/// A connection to S3, which all sources and stores of a run share. Clones are the same one.
+///
+/// Nothing is sent before the first call, except that a bucket's region is looked up where the
+/// configuration has none.
+#[derive(Clone)]
+pub struct S3 {
+    calls: Arc<Calls>,
+    // Behind its own counter: a task on the runtime must never be the last to drop it.
+    runtime: Arc<Runtime>,
+}
+
+/// Threads that drive sockets and encryption, beside those that wait for answers.
+const DRIVERS: usize = 2;
+/// For a TCP and a TLS handshake across the world.
+const CONNECT: Duration = Duration::from_secs(10);
+
+impl S3 {
+    /// Connects for work on the bucket of `uri`.
+    pub fn connect(uri: &S3Uri, options: S3Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(DRIVERS)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io(e, "threads"))?;
+        let client = runtime.block_on(client(uri, &options));
+        let calls = Arc::new(Calls::new(client, options));
+        Ok(Self { calls, runtime: Arc::new(runtime) })
+    }
+
+    /// Repetitions of failed requests so far.
+    pub fn retries(&self) -> u64 {
+        self.calls.retries.load(Relaxed)
+    }
+
+    pub(super) fn calls(&self) -> &Arc<Calls> {
+        &self.calls
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    /// The bridge: runs a future on the calling thread until it ends.
+    pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3").field("options", &self.calls.options).finish_non_exhaustive()
+    }
+}
+
+async fn client(uri: &S3Uri, options: &S3Options) -> Client {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http());
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &options.endpoint_url {
+        loader = loader.endpoint_url(endpoint);
+    }
+    if options.anonymous {
+        loader = loader.no_credentials();
+    }
+    let shared = loader.load().await;
+    let own = shared.endpoint_url().is_some() || endpoint_in_environment();
+    let known = shared.region().is_some();
+    let build = |region: Option<Region>| {
+        let mut builder = Builder::from(&shared)
+            // Repeating, pacing and timing are ours: the SDK repeats no body that broke off, and
+            // counts tries of all threads against one small allowance.
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+            .force_path_style(options.path_style.unwrap_or(own));
+        if let Some(region) = region {
+            builder = builder.region(region);
+        }
+        if options.anonymous {
+            builder = builder.allow_no_auth();
+        }
+        Client::from_conf(builder.build())
+    };
+    if known {
+        return build(None);
+    }
+    let fallback = build(Some(Region::from_static("us-east-1")));
+    if own {
+        return fallback;
+    }
+    match region_of(&fallback, uri.bucket()).await {
+        Some(region) => build(Some(Region::new(region))),
+        None => fallback,
+    }
+}
+
+/// The service's own variable is for the SDK to read; whether it is there tells what kind of
+/// server that is.
+fn endpoint_in_environment() -> bool {
+    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// S3 tells a bucket's region even to those it refuses.
+async fn region_of(client: &Client, bucket: &str) -> Option<String> {
+    match client.head_bucket().bucket(bucket).send().await {
+        Ok(found) => found.bucket_region().map(str::to_owned),
+        Err(error) => {
+            let headers = error.raw_response()?.headers();
+            headers.get("x-amz-bucket-region").map(str::to_owned)
+        }
+    }
+}
+
+/// rustls with ring: no C library but what Rust's own toolchain compiles.
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
+}

@@ -1,0 +1,28 @@
+//! S3: the one place that knows futures.
+//!
+//! Callers are plain threads; a call blocks until it is answered, and many threads have many calls
+//! under way. [`S3`] is the connection: credentials, limits, retries. [`S3Tree`] lists and reads
+//! objects as files to pack, [`S3Store`] holds datasets.
+
+mod calls;
+mod connect;
+mod fault;
+mod get;
+mod keys;
+mod list;
+mod object;
+mod options;
+mod pace;
+mod put;
+mod range;
+mod retry;
+mod store;
+mod tree;
+mod upload;
+mod uri;
+
+pub use connect::S3;
+pub use options::{Retried, S3Encryption, S3Options};
+pub use store::S3Store;
+pub use tree::{S3Rules, S3Tree};
+pub use uri::S3Uri;
