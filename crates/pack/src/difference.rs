@@ -19,8 +19,10 @@ pub(crate) fn first(
 ) -> Result<Option<String>> {
     let keys = Keys::of(samples);
     let mut shaper = Shaper::default();
-    let mut objects = store.list(&staged("index"))?;
-    objects.extend(store.list("index")?);
+    let mut objects = store.list("index")?;
+    if store.moves() {
+        objects.extend(store.list(&staged(store, "index"))?);
+    }
     for object in objects.iter().filter(|object| object.key.ends_with(".index")) {
         let Ok(index) = Index::parse(read(store, &object.key)?) else { continue };
         for record in index.iter() {

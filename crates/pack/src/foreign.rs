@@ -122,7 +122,7 @@ fn stem(context: &Context<'_>, shard: &ShardPlan) -> String {
 }
 
 fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
-    Ok(context.store.put(&staged(path), text.as_bytes(), PutMode::Replace)?)
+    Ok(context.store.put(&staged(context.store, path), text.as_bytes(), PutMode::Replace)?)
 }
 
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the

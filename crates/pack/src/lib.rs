@@ -2,7 +2,7 @@
 //!
 //! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
 //! [`pack`] is the whole path; `dataset` is the way back: listing, proving, unpacking. Threads are
-//! started in `execute.rs` and `dataset/parallel.rs` only. This crate decides which sample goes
+//! started in `execute.rs` and `parallel.rs` only. This crate decides which sample goes
 //! where; how records look is a format's business, where bytes live a store's.
 
 mod context;
@@ -19,8 +19,10 @@ mod name;
 mod naming;
 mod options;
 mod pack;
+mod parallel;
 mod plan;
 mod progress;
+mod prove;
 mod publish;
 mod report;
 mod shard;
@@ -34,7 +36,7 @@ pub use dataset::{
     AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Dataset,
     DatasetShard, Duplicate, Entry, EntryField, FieldInfo, ForeignOptions, InfoReport, LsOptions,
     ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport,
-    VerifyOptions, VerifyReport, adopt, cat, info, ls, unpack, verify,
+    VerifyOptions, VerifyReport, adopt, cat, info, ls, unpack, unpack_into, verify,
 };
 pub use error::{Error, Result};
 pub use name::Template;

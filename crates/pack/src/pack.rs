@@ -48,6 +48,7 @@ pub fn pack(
         }
         Found::Todo(todo) => todo,
     };
+    let doubts = store.doubts(staging::PROBE)?;
     let resumed = plan.shards.len() - todo.len();
     skip_sealed(progress, &samples, &plan, &todo);
     progress.enter(Stage::Pack);
@@ -63,7 +64,8 @@ pub fn pack(
     execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
     progress.enter(Stage::Publish);
     let manifest = publish(&context, &identity)?;
-    Ok(PackReport::new(store, &samples, &plan, &manifest, resumed))
+    let report = PackReport::new(store, &samples, &plan, &manifest, resumed);
+    Ok(PackReport { doubts, ..report })
 }
 
 /// Plans without writing anything: `--dry-run`.

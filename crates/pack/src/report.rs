@@ -34,6 +34,8 @@ pub struct PackReport {
     pub digest: String,
     /// What was left out: reason and count.
     pub skipped: Vec<(String, u64)>,
+    /// What the destination's server does not do although the dataset's safety rests on it.
+    pub doubts: Vec<String>,
     /// Samples by combination of fields, commonest first, at most twenty.
     pub field_sets: Vec<(String, u64)>,
 }
@@ -100,6 +102,7 @@ impl PackReport {
             shard_bytes: manifest.totals.shard_bytes,
             digest: manifest.digest.to_string(),
             skipped: samples.skipped.clone(),
+            doubts: Vec::new(),
             field_sets,
         }
     }

@@ -45,7 +45,7 @@ impl ShardWork {
         }
         let len = lens.iter().sum::<u64>() + context.format.trailer().len() as u64;
         let len = (context.options.compression == Compression::None).then_some(len);
-        let upload = context.store.create(&staged(&plan.path), len)?;
+        let upload = context.store.create(&staged(context.store, &plan.path), len)?;
         Ok(Self {
             shard,
             upload: Arc::new(upload),
@@ -129,11 +129,12 @@ impl ShardWork {
         upload.seal(file.bytes, Some(file.crc64nvme))?;
         let sources: Vec<u8> = units.iter().flat_map(|u| u.sources.iter().copied()).collect();
         if !sources.is_empty() {
-            let path = staged(&sources_path(&plan.path));
+            let path = staged(context.store, &sources_path(&plan.path));
             context.store.put(&path, &sources, PutMode::Replace)?;
         }
         // The index is what makes a shard count as sealed: last.
-        Ok(context.store.put(&staged(&index_path(&plan.path)), &index, PutMode::Replace)?)
+        let path = staged(context.store, &index_path(&plan.path));
+        Ok(context.store.put(&path, &index, PutMode::Replace)?)
     }
 }
 

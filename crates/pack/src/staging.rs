@@ -1,7 +1,7 @@
 //! Unfinished work at the destination: what is sealed already, and whether it is ours to finish.
 //!
-//! Until the manifest is there, everything lies under `.shardpack/`, where no reader looks: a
-//! killed run leaves no readable half of a dataset. `.shardpack/plan.json` says which run it was.
+//! Until the manifest is there, everything lies under `.shardpack/`, where no reader looks, or,
+//! on stores that cannot move it, in its place: a killed run leaves no readable half of a dataset. `.shardpack/plan.json` says which run it was.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,18 @@ pub(crate) const STAGING: &str = ".shardpack";
 /// The dataset's head; there is a dataset if and only if it is there.
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// Where an object of the dataset lies until it is published.
-pub(crate) fn staged(path: &str) -> String {
-    format!("{STAGING}/{path}")
+/// Written and removed to find out what a server does.
+pub(crate) const PROBE: &str = ".shardpack/probe";
+/// Says which run is at work.
+pub(crate) const PLAN: &str = ".shardpack/plan.json";
+
+/// Where an object of the dataset lies until it is published: out of the way, if the store can
+/// move it afterwards; else where it belongs, and the missing manifest says that it is not done.
+pub(crate) fn staged(store: &dyn Store, path: &str) -> String {
+    match store.moves() {
+        true => format!("{STAGING}/{path}"),
+        false => path.to_owned(),
+    }
 }
 
 /// Where the index of a shard lies in the dataset.
@@ -73,9 +82,8 @@ pub(crate) fn open(
             "holds another dataset; choose an empty folder, or remove that dataset first".into(),
         ));
     }
-    let identity_path = staged("plan.json");
-    if there(&identity_path) {
-        let before = read(store, &identity_path)?;
+    if there(PLAN) {
+        let before = read(store, PLAN)?;
         let before: Option<Identity> = serde_json::from_slice(&before).ok();
         let mut differences = match &before {
             Some(before) => differences(before, identity),
@@ -108,7 +116,7 @@ pub(crate) fn open(
         )));
     }
     let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
-    store.put(&identity_path, &bytes, PutMode::Create)?;
+    store.put(PLAN, &bytes, PutMode::Create)?;
     Ok(Found::Todo((0..plan.shards.len()).collect()))
 }
 
@@ -148,8 +156,12 @@ fn unsealed(store: &dyn Store, plan: &Plan) -> Result<Vec<usize>> {
         store.list("")?.into_iter().map(|o| (o.key, o.len)).collect();
     let mut todo = Vec::new();
     for (i, shard) in plan.shards.iter().enumerate() {
-        let len = objects.get(&staged(&shard.path)).or_else(|| objects.get(&shard.path));
-        let sealed = match (sealed_index(store, shard)?, len) {
+        let there = |path: &str| objects.get(&staged(store, path)).or_else(|| objects.get(path));
+        let index = match there(&index_path(&shard.path)) {
+            Some(_) => sealed_index(store, shard)?,
+            None => None,
+        };
+        let sealed = match (index, there(&shard.path)) {
             (Some(bytes), Some(len)) => Index::parse(bytes).is_ok_and(|index| {
                 index.shard().bytes == *len && index.len() == shard.end - shard.start
             }),
@@ -169,7 +181,9 @@ pub(crate) fn sealed_index(store: &dyn Store, shard: &ShardPlan) -> Result<Optio
 
 /// The bytes of a file beside a sealed shard, staged or already published; none without one.
 pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
-    for path in [&staged(path), path] {
+    let staged = staged(store, path);
+    let elsewhere = (staged != path).then_some(path);
+    for path in [&*staged].into_iter().chain(elsewhere) {
         match read(store, path) {
             Ok(bytes) => return Ok(Some(bytes)),
             Err(Error::Store(error)) if error.is_not_found() => {}

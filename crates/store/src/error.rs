@@ -104,6 +104,11 @@ impl Error {
         &self.0.1
     }
 
+    /// True when the thing is not what it was.
+    pub fn is_changed(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Changed { .. })
+    }
+
     /// True when the thing is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind(), ErrorKind::NotFound)

@@ -29,6 +29,6 @@ pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use memory::{MemoryStore, MemoryTree};
 #[cfg(feature = "s3")]
-pub use s3::{Retried, S3, S3Encryption, S3Options, S3Rules, S3Store, S3Tree, S3Uri};
+pub use s3::{OnRetry, Retried, S3, S3Encryption, S3Options, S3Rules, S3Store, S3Tree, S3Uri};
 pub use source::{Bytes, Sink, Source};
 pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Upload};

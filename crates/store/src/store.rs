@@ -30,6 +30,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Whether ranges of an upload wait in memory until they make a part. Then what is written at
+    /// the same time should lie close together; elsewhere it should not, as a file system lets one
+    /// thread at a time write into a file.
+    fn gathers(&self) -> bool {
+        false
+    }
+
     /// False while uploads hold as much memory as they may: a caller that has other work should
     /// start no more of it.
     fn has_room(&self) -> bool {

@@ -14,10 +14,10 @@ use shardpack_store::PutMode;
 use super::Dataset;
 use super::keys::{KeyPlace, duplicates, hash, of_record};
 use super::ls::unreadable;
-use super::parallel::each;
 use super::scan::{Next, ScanBudget, Scanned, scan};
 use super::strict::fields;
 use crate::error::Offenders;
+use crate::parallel::each;
 use crate::progress::{Progress, Stage};
 use crate::staging::{self, MANIFEST, STAGING, index_path, staged};
 use crate::{Error, Result};
@@ -73,6 +73,9 @@ pub fn adopt(
     let outcome = adopt_shards(dataset, options, progress)
         .and_then(|adopted| publish(dataset, compression, adopted, progress));
     let cleaned = dataset.store.remove(STAGING);
+    if outcome.is_err() && !dataset.store.moves() {
+        dataset.store.remove("index")?; // written in place, and refused above if it was there
+    }
     let report = outcome?;
     cleaned?;
     Ok(report)
@@ -191,7 +194,7 @@ fn one(
     };
     let bytes = builder.finish(&file)?;
     let path = index_path(&shard.path);
-    dataset.store.put(&staged(&path), &bytes, PutMode::Replace)?;
+    dataset.store.put(&staged(dataset.store, &path), &bytes, PutMode::Replace)?;
     let row = Shard {
         path: shard.path.clone(),
         split: None,
@@ -228,8 +231,8 @@ fn publish(
     refuse_duplicates(dataset, places)?;
     let bytes = manifest.to_bytes()?;
     let (store, folder) = (dataset.store, "index");
-    if !manifest.shards.is_empty() {
-        store.rename(&staged(folder), folder)?;
+    if store.moves() && !manifest.shards.is_empty() {
+        store.rename(&staged(store, folder), folder)?;
     }
     store.put(MANIFEST, &bytes, PutMode::Create)?;
     Ok(AdoptReport {
@@ -247,7 +250,7 @@ fn publish(
 fn refuse_duplicates(dataset: &Dataset<'_>, places: Vec<KeyPlace>) -> Result<()> {
     let found = duplicates(dataset, places, |place| {
         let path = dataset.shards().get(place.shard as usize).map_or("", |s| s.path.as_str());
-        let bytes = staging::read(dataset.store, &staged(&index_path(path)))?;
+        let bytes = staging::read(dataset.store, &staged(dataset.store, &index_path(path)))?;
         let index = shardpack_manifest::Index::parse(bytes)?;
         Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default())
     })?;

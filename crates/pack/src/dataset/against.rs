@@ -7,12 +7,12 @@ use shardpack_formats::Crc32c;
 use shardpack_store::{FileId, Listing, Sink, Source};
 
 use super::ls::samples;
-use super::parallel::{check_stopped, each};
 use super::report::AgainstReport;
 use super::scan::Next;
 use super::verify::VerifyOptions;
 use super::{Dataset, sidecar};
 use crate::Result;
+use crate::parallel::{check_stopped, each};
 use crate::progress::Progress;
 
 /// Reads every file of `source` that the dataset has, and compares length and crc32c with what

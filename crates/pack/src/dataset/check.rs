@@ -8,11 +8,11 @@ use shardpack_store::Object;
 
 use super::input::ShardReader;
 use super::keys::{KeyPlace, hash};
-use super::parallel::check_stopped;
 use super::record::{Rules, blame, field_damage};
 use super::report::{Damage, ShardReport};
 use super::runs::{Budget, Cut, Runs, Step};
 use super::{Dataset, DatasetShard};
+use crate::parallel::check_stopped;
 use crate::progress::Progress;
 use crate::{Error, Result};
 

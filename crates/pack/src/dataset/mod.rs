@@ -14,7 +14,6 @@ mod input;
 mod keys;
 mod ls;
 mod open;
-mod parallel;
 mod record;
 mod report;
 mod runs;
@@ -33,7 +32,7 @@ pub use info::{ClassCount, FieldInfo, InfoReport, ShardSizes, SizeBucket, SplitI
 pub use ls::{Entry, EntryField, LsOptions, ls};
 pub use open::{Dataset, DatasetShard, ForeignOptions};
 pub use report::{AgainstReport, Damage, Duplicate, ShardReport, Sightings, VerifyReport};
-pub use unpack::{UnpackOptions, UnpackReport, unpack};
+pub use unpack::{UnpackOptions, UnpackReport, unpack, unpack_into};
 pub use verify::{VerifyOptions, verify};
 
 /// Memory for buffers unless said otherwise, in bytes.

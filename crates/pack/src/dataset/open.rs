@@ -6,7 +6,7 @@ use shardpack_manifest::Manifest;
 use shardpack_store::Store;
 
 use super::find;
-use crate::staging::{self, MANIFEST, STAGING, staged};
+use crate::staging::{self, MANIFEST, PLAN, staged};
 use crate::{Error, Result};
 
 /// Shards in a store, and what is known of them.
@@ -185,15 +185,16 @@ impl<'s> Dataset<'s> {
 
 /// The error for a destination that a pack left unfinished; none when there is no such work.
 fn unfinished(store: &dyn Store) -> Option<Error> {
-    let bytes = staging::read(store, &staged("plan.json")).ok()?;
+    let bytes = staging::read(store, PLAN).ok()?;
     let shards = serde_json::from_slice::<Unfinished>(&bytes).map(|plan| plan.shards.to_string());
     let indexes = |folder: &str| {
         let objects = store.list(folder).unwrap_or_default();
         objects.iter().filter(|o| o.key.ends_with(".index")).count()
     };
-    let sealed = indexes(&staged("index")) + indexes("index");
+    let moved = if store.moves() { indexes("index") } else { 0 };
+    let sealed = indexes(&staged(store, "index")) + moved;
     Some(Error::NotFound(format!(
-        "{}: unfinished: {sealed} of {} shards are sealed in {STAGING}; run the same pack command \
+        "{}: unfinished: {sealed} of {} shards are sealed; run the same pack command \
          again to finish",
         store.describe(),
         shards.unwrap_or("an unknown number of".into()),

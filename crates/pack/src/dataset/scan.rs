@@ -8,7 +8,7 @@ use shardpack_store::Object;
 use super::Dataset;
 use super::check::read_failed;
 use super::input::ShardReader;
-use super::parallel::check_stopped;
+use crate::parallel::check_stopped;
 use crate::progress::Progress;
 use crate::{Error, Result};
 

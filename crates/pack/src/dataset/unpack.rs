@@ -14,11 +14,11 @@ use super::Dataset;
 use super::check::{overlap, read_failed, said};
 use super::input::ShardReader;
 use super::ls::{matching, samples};
-use super::parallel::{check_stopped, each};
 use super::record::field_damage;
 use super::runs::{Budget, Cut, Runs, Step};
 use super::scan::Next;
 use super::sidecar::{self, Names};
+use crate::parallel::{check_stopped, each};
 use crate::progress::{Progress, Stage};
 use crate::{Error, Result};
 
@@ -68,25 +68,39 @@ pub fn unpack(
     options: &UnpackOptions,
     progress: &Progress,
 ) -> Result<UnpackReport> {
-    let numbers = chosen(dataset, options)?;
     must_be_empty(out)?;
-    progress.enter(Stage::Pack);
-    plan(dataset, &numbers, progress);
     let local = LocalOptions { durable: false, ..LocalOptions::default() };
     let files = LocalStore::open(out, &local);
+    let report = unpack_into(dataset, &files, options, progress)?;
+    if options.durable && fs::exists(out).unwrap_or(false) {
+        sync(out).map_err(|e| shardpack_store::Error::io(e, out.display().to_string()))?;
+    }
+    Ok(report)
+}
+
+/// [`unpack`] into any store, which must hold nothing yet.
+pub fn unpack_into(
+    dataset: &Dataset<'_>,
+    files: &dyn Store,
+    options: &UnpackOptions,
+    progress: &Progress,
+) -> Result<UnpackReport> {
+    let numbers = chosen(dataset, options)?;
+    if let Some(object) = files.list("")?.first() {
+        return Err(occupied(files.describe(), &object.key));
+    }
+    progress.enter(Stage::Pack);
+    plan(dataset, &numbers, progress);
     let shards = each(numbers.len(), options.jobs, progress, |i| {
-        let mut shard = Unpack::new(dataset, numbers[i], &files, progress)?;
+        let mut shard = Unpack::new(dataset, numbers[i], files, progress)?;
         match sidecar::index(dataset, numbers[i])? {
             Some(index) => shard.indexed(&index, Budget::new(options.memory, options.jobs))?,
             None => shard.decoded(options.memory / options.jobs.max(1) as u64)?,
         }
         Ok(shard.report)
     })?;
-    if options.durable && fs::exists(out).unwrap_or(false) {
-        sync(out).map_err(|e| shardpack_store::Error::io(e, out.display().to_string()))?;
-    }
     let mut report = UnpackReport {
-        destination: out.display().to_string(),
+        destination: files.describe(),
         shards: shards.len() as u64,
         ..UnpackReport::default()
     };
@@ -142,22 +156,21 @@ fn must_be_empty(out: &Path) -> Result<()> {
         Err(e) => Err(io(e)),
         Ok(mut entries) => match entries.next().transpose().map_err(io)? {
             None => Ok(()),
-            Some(entry) => Err(Error::Occupied {
-                destination: name(),
-                what: format!(
-                    "is not empty ({} is there); choose an empty or new folder",
-                    entry.file_name().display()
-                ),
-            }),
+            Some(entry) => Err(occupied(name(), &entry.file_name().display().to_string())),
         },
     }
+}
+
+fn occupied(destination: String, there: &str) -> Error {
+    let what = format!("is not empty ({there} is there); choose an empty or new folder");
+    Error::Occupied { destination, what }
 }
 
 /// One shard on its way back.
 struct Unpack<'a> {
     dataset: &'a Dataset<'a>,
     number: usize,
-    files: &'a LocalStore,
+    files: &'a dyn Store,
     progress: &'a Progress,
     names: Names,
     large: Vec<LargeFile>,
@@ -175,7 +188,7 @@ impl<'a> Unpack<'a> {
     fn new(
         dataset: &'a Dataset<'a>,
         number: usize,
-        files: &'a LocalStore,
+        files: &'a dyn Store,
         progress: &'a Progress,
     ) -> Result<Self> {
         Ok(Self {

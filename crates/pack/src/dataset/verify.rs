@@ -9,10 +9,10 @@ use shardpack_store::{Object, Source};
 
 use super::check::{self, Outcome};
 use super::keys::{self, KeyPlace, of_record};
-use super::parallel::each;
 use super::runs::Budget;
 use super::scan::{Next, ScanBudget, scan};
 use super::{Damage, Dataset, VerifyReport, against, sidecar, strict};
+use crate::parallel::each;
 use crate::progress::{Progress, Stage};
 use crate::{Error, Result, staging};
 

@@ -22,7 +22,7 @@ mod upload;
 mod uri;
 
 pub use connect::S3;
-pub use options::{Retried, S3Encryption, S3Options};
+pub use options::{OnRetry, Retried, S3Encryption, S3Options};
 pub use store::S3Store;
 pub use tree::{S3Rules, S3Tree};
 pub use uri::S3Uri;

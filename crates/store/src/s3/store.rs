@@ -105,6 +105,10 @@ impl Store for S3Store {
         false
     }
 
+    fn gathers(&self) -> bool {
+        true
+    }
+
     fn remove(&self, key: &str) -> Result<()> {
         let whole = self.target(key::folder(key)?)?.key;
         let found = list(&self.s3, self.root.bucket(), &whole)?;

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// Calls `work` for the numbers below `count` on up to `jobs` threads, and gives what came of it
 /// in order. Of several errors the one with the lowest number is returned; after an error no
 /// further number is started.
-pub(super) fn each<T: Send>(
+pub(crate) fn each<T: Send>(
     count: usize,
     jobs: usize,
     progress: &Progress,
@@ -51,7 +51,7 @@ pub(super) fn each<T: Send>(
 }
 
 /// What work returns when it sees that it is to stop. [`each`] fills in how far the run came.
-pub(super) fn check_stopped(progress: &Progress) -> Result<()> {
+pub(crate) fn check_stopped(progress: &Progress) -> Result<()> {
     match progress.stopped() {
         true => Err(Error::Stopped { done: 0, shards: 0 }),
         false => Ok(()),
