@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
+use shardpack_store::Retried;
 
 use crate::exit::{Exit, Failure};
 
@@ -30,6 +31,31 @@ impl Log {
     /// An object of its own, for programs only.
     pub(crate) fn event(self, event: &Value) {
         line(&event.to_string());
+    }
+
+    /// A request to S3 that failed and is sent again.
+    pub(crate) fn retried(self, retried: &Retried<'_>) {
+        if self.quiet {
+            return;
+        }
+        let Retried { operation, name, why, attempt, wait } = retried;
+        match self.json {
+            true => line(
+                &json!({
+                    "event": "retry",
+                    "operation": operation,
+                    "object": name,
+                    "attempt": attempt,
+                    "wait_ms": wait.as_millis() as u64,
+                    "why": why,
+                })
+                .to_string(),
+            ),
+            false => line(&format!(
+                "retry {attempt} of {operation} {name} in {:.1} s: {why}",
+                wait.as_secs_f64()
+            )),
+        }
     }
 
     /// The end of a run that failed: what, why and what to do, each on its own line.

@@ -6,17 +6,19 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use shardpack_formats::{Compression, NAMES};
 
-use super::SchemaArg;
+use super::{S3Args, SchemaArg};
 use crate::size::ByteSize;
 
 /// The dataset of a command that reads one.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DatasetArgs {
-    /// A dataset, a folder of shards that something else wrote, or one shard
+    /// A dataset, a folder of shards that something else wrote, or one shard: a path or s3://...
     #[arg(value_name = "DST", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) foreign: ForeignArgs,
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }
 
 /// How shards without a manifest are read; a manifest knows better.

@@ -1,12 +1,14 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
 mod cat;
+mod clean;
 mod dataset;
 mod index;
 mod info;
 mod ls;
 mod output;
 mod pack;
+mod s3;
 mod source;
 mod unpack;
 mod verify;
@@ -15,12 +17,14 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use cat::CatArgs;
+pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use output::{OutputArgs, ProgressArg};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+pub(crate) use s3::S3Args;
 pub(crate) use source::{HiddenArg, SourceArgs, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use verify::VerifyArgs;
@@ -43,6 +47,7 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Unpack(UnpackArgs),
     Index(IndexArgs),
+    Clean(CleanArgs),
     /// Prints a completion script for a shell
     Completions {
         /// The shell

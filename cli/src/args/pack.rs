@@ -10,7 +10,7 @@ use shardpack_formats::{Compression, NAMES, Schema};
 use shardpack_pack::{ForeignIndex, Order, PackOptions, Split};
 use shardpack_store::Direct;
 
-use super::{OutputArgs, SourceArgs};
+use super::{OutputArgs, S3Args, SourceArgs};
 use crate::size::ByteSize;
 
 /// Pack the files of SRC into a dataset at DST
@@ -22,10 +22,11 @@ use crate::size::ByteSize;
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct PackArgs {
-    /// A folder, a .tar or a .zip
+    /// A folder, a .tar, a .zip, or s3://bucket/prefix
     #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
     pub(crate) source: PathBuf,
-    /// A folder that is new or empty, or holds the unfinished work of this very command
+    /// A folder, or s3://bucket/prefix, that is new or empty, or holds the unfinished work of this
+    /// very command
     #[arg(value_name = "DST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: PathBuf,
 
@@ -41,6 +42,8 @@ pub(crate) struct PackArgs {
     pub(crate) shards: ShardArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -142,7 +145,7 @@ pub(crate) struct ShardArgs {
     /// Write indexes for other tools
     #[arg(long, value_name = "TOOL,...", value_delimiter = ',', value_parser = index)]
     pub(crate) index: Vec<ForeignIndex>,
-    /// Where the shards will be on S3, for the SageMaker files: s3://bucket/prefix
+    /// Where the shards will be on S3, for the SageMaker files [default: DST, if it is there]
     #[arg(long, value_name = "URI")]
     pub(crate) s3_prefix: Option<String>,
 }

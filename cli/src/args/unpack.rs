@@ -12,7 +12,7 @@ use super::{DatasetArgs, OutputArgs, WorkArgs};
 pub(crate) struct UnpackArgs {
     #[command(flatten)]
     pub(crate) dataset: DatasetArgs,
-    /// A folder that is new or empty
+    /// A folder, or s3://bucket/prefix, that is new or empty
     #[arg(value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
     /// Only these splits

@@ -5,23 +5,29 @@ use std::path::Path;
 
 use shardpack_formats::Compression;
 use shardpack_pack::{Dataset, ForeignOptions};
-use shardpack_store::{LocalOptions, LocalStore};
+use shardpack_store::{LocalOptions, LocalStore, Store};
 
+use super::s3;
 use crate::args::DatasetArgs;
 use crate::exit::{Failure, Result};
+use crate::log::Log;
 
 /// The store that holds a dataset, and where in it: everything, or one shard.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) store: LocalStore,
+    store: Box<dyn Store>,
     prefix: String,
     options: ForeignOptions,
 }
 
 impl Place {
-    pub(super) fn of(args: &DatasetArgs) -> Result<Self> {
+    pub(super) fn of(args: &DatasetArgs, log: Log) -> Result<Self> {
         let path = args.path.as_path();
-        super::destination::refuse_uri(path)?;
+        if let Some(uri) = s3::uri(path)? {
+            let connection = s3::connect(&uri, &args.s3, s3::Limits::default(), log)?;
+            let (store, prefix) = s3::place(uri, connection)?;
+            return Ok(Self { store: Box::new(store), prefix, options: options(args) });
+        }
         let name = path.display();
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
@@ -30,7 +36,7 @@ impl Place {
         })?;
         let (root, prefix) = if meta.is_dir() { (path, String::new()) } else { one_shard(path)? };
         Ok(Self {
-            store: LocalStore::open(root, &LocalOptions::default()),
+            store: Box::new(LocalStore::open(root, &LocalOptions::default())),
             prefix,
             options: options(args),
         })
@@ -38,12 +44,12 @@ impl Place {
 
     /// The dataset, or shards without a manifest.
     pub(super) fn dataset(&self) -> Result<Dataset<'_>> {
-        Ok(Dataset::find(&self.store, &self.prefix, &self.options)?)
+        Ok(Dataset::find(&*self.store, &self.prefix, &self.options)?)
     }
 
     /// Shards without a manifest.
     pub(super) fn foreign(&self) -> Result<Dataset<'_>> {
-        Ok(Dataset::foreign(&self.store, &self.prefix, &self.options)?)
+        Ok(Dataset::foreign(&*self.store, &self.prefix, &self.options)?)
     }
 }
 

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use shardpack_store::S3Uri;
+
+use super::s3;
 use crate::exit::{Failure, Result};
 
 /// Refuses a destination that is no folder, or that is in the way of the source.
@@ -11,7 +14,11 @@ use crate::exit::{Failure, Result};
 /// `walked` says that the source is a folder whose every file is taken: a list of files may well
 /// lie below the same root as the dataset.
 pub(super) fn check(source: &Path, destination: &Path, walked: bool) -> Result<()> {
-    refuse_uri(destination)?;
+    match (s3::uri(source)?, s3::uri(destination)?) {
+        (None, None) => {}
+        (Some(source), Some(destination)) if walked => return apart(&source, &destination),
+        _ => return Ok(()),
+    }
     let name = destination.display();
     if destination.as_os_str().is_empty() {
         return Err(Failure::new("DST is empty").hint("name a folder"));
@@ -38,15 +45,20 @@ pub(super) fn check(source: &Path, destination: &Path, walked: bool) -> Result<(
     Ok(())
 }
 
-/// Object stores are not paths.
-pub(super) fn refuse_uri(path: &Path) -> Result<()> {
-    match path.to_str().and_then(|text| text.split_once("://")) {
-        None => Ok(()),
-        Some((scheme, _)) => {
-            Err(Failure::new(format!("{}: {scheme}:// is not a path", path.display()))
-                .hint("mount it, or copy with that store's own tool: aws s3 sync"))
-        }
+/// The same for two prefixes. Keys are texts: every key that starts with the source's is packed.
+fn apart(source: &S3Uri, destination: &S3Uri) -> Result<()> {
+    let to = destination.clone().folder();
+    if source.bucket() == to.bucket() && to.key().starts_with(source.key()) {
+        return Err(Failure::new(format!("{to} lies inside of the source {source}")).hint(
+            "a second run would pack the shards of the first; choose a prefix beside the source",
+        ));
     }
+    if source.bucket() == to.bucket() && source.key().starts_with(to.key()) {
+        return Err(Failure::new(format!("the source {source} lies inside of {to}")).hint(
+            "a dataset's prefix holds the dataset and nothing else; choose one beside the source",
+        ));
+    }
+    Ok(())
 }
 
 /// The path without links, whether or not its last parts are there.

@@ -14,7 +14,7 @@ use crate::size::{bytes, counted};
 
 pub(super) fn run(args: &IndexArgs, log: Log, output: &mut Output) -> Result<Exit> {
     signal::end_at_once(log, "interrupted: no manifest was written; run the same command again")?;
-    let place = Place::of(&args.dataset)?;
+    let place = Place::of(&args.dataset, log)?;
     let dataset = place.foreign()?;
     let progress = Arc::new(Progress::default());
     let display = super::display(args.output, "indexing", &progress, log);

@@ -20,7 +20,7 @@ const BAR: u64 = 40;
 
 pub(super) fn run(args: &InfoArgs, log: Log, output: &mut Output) -> Result<Exit> {
     signal::end_at_once(log, "interrupted")?;
-    let place = Place::of(&args.dataset)?;
+    let place = Place::of(&args.dataset, log)?;
     let dataset = place.dataset()?;
     let progress = Arc::new(Progress::default());
     let display = super::display(args.output, "reading", &progress, log);

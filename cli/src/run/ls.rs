@@ -5,10 +5,11 @@ use shardpack_pack::{Entry, Error as PackError, LsOptions, ls};
 use super::dataset::Place;
 use crate::args::LsArgs;
 use crate::exit::{Exit, Failure, Result};
+use crate::log::Log;
 use crate::output::Output;
 
-pub(super) fn run(args: &LsArgs, output: &mut Output) -> Result<Exit> {
-    let place = Place::of(&args.dataset)?;
+pub(super) fn run(args: &LsArgs, log: Log, output: &mut Output) -> Result<Exit> {
+    let place = Place::of(&args.dataset, log)?;
     let dataset = place.dataset()?;
     let options = LsOptions {
         filter: args.filter.clone(),

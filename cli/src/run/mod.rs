@@ -1,6 +1,7 @@
 //! Commands: checked options, calls, messages.
 
 mod cat;
+mod clean;
 mod dataset;
 mod destination;
 mod globs;
@@ -10,6 +11,7 @@ mod ls;
 mod manual;
 mod pack;
 mod plan;
+mod s3;
 mod selected;
 mod source;
 mod unpack;
@@ -35,7 +37,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Unpack(args) => args.output,
         Command::Index(args) => args.output,
         Command::Ls(args) => return Log { json: args.json, quiet: false },
-        Command::Cat(_) | Command::Completions { .. } | Command::Man { .. } => {
+        Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
         }
     };
@@ -48,11 +50,12 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
-        Command::Ls(args) => ls::run(args, &mut output),
-        Command::Cat(args) => cat::run(args, &mut output),
+        Command::Ls(args) => ls::run(args, log, &mut output),
+        Command::Cat(args) => cat::run(args, log, &mut output),
         Command::Info(args) => info::run(args, log, &mut output),
         Command::Unpack(args) => unpack::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
+        Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),
         Command::Man { command } => manual::page(command.as_deref(), &mut output),
     }?;

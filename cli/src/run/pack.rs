@@ -8,9 +8,9 @@ use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_pack::{
     Error as PackError, Grouping, Labels, PackOptions, PackReport, Policy, Progress, dry_run, pack,
 };
-use shardpack_store::{ErrorKind, LocalOptions, LocalStore, Source};
+use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
 
-use super::{destination, plan, source};
+use super::{destination, plan, s3, source};
 use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -21,14 +21,18 @@ use crate::size::{bytes, counted};
 pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit> {
     let options = options(args)?;
     options.check()?;
+    let kind = source::kind(&args.source)?;
     let walked =
-        source::kind(&args.source)? == source::Kind::Folder && args.files.files_from.is_none();
+        matches!(kind, source::Kind::Folder | source::Kind::S3) && args.files.files_from.is_none();
     destination::check(&args.source, &args.destination, walked)?;
 
     let progress = Arc::new(Progress::default());
     signal::watch(Arc::clone(&progress), log)?;
     let display = super::display(args.output, "packing", &progress, log);
-    let source = source::open(&args.source, &args.files, options.io_depth)?;
+    // A quarter of the memory is for parts on their way to or from S3.
+    let limits = s3::Limits { io_depth: options.io_depth, memory: options.memory / 4 };
+    let opening = source::Opening { files: &args.files, s3: &args.s3, limits, log };
+    let source = source::open(&args.source, opening)?;
     if args.run.dry_run {
         let report = dry_run(&*source, &options, &progress)?;
         drop(display);
@@ -38,8 +42,11 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
         }
         .map(|()| Exit::Done);
     }
-    let store = LocalStore::open(&args.destination, &local_options(args, &*source));
-    let report = pack(&*source, &store, &options, &progress)
+    let store: Box<dyn Store> = match s3::uri(&args.destination)? {
+        Some(uri) => Box::new(S3Store::open(s3::connect(&uri, &args.s3, limits, log)?, uri)),
+        None => Box::new(LocalStore::open(&args.destination, &local_options(args, &*source))),
+    };
+    let report = pack(&*source, &*store, &options, &progress)
         .map_err(|error| name_full_device(error, &args.destination))?;
     drop(display);
     match args.output.json {
@@ -67,6 +74,9 @@ fn name_full_device(error: PackError, destination: &Path) -> Failure {
 fn print(report: &PackReport, output: &mut Output) -> Result<()> {
     for (reason, number) in &report.skipped {
         output.line(&format!("left out {number}: {reason}"))?;
+    }
+    for doubt in &report.doubts {
+        output.line(&format!("warning: {doubt}"))?;
     }
     if report.resumed_shards > 0 && !report.already_complete {
         let shards = counted(report.resumed_shards as u64, "shard");
@@ -125,7 +135,10 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
         io_depth: run.io_depth,
         memory: run.memory.0,
         indexes: shards.index.clone(),
-        s3_prefix: shards.s3_prefix.clone(),
+        s3_prefix: match (&shards.s3_prefix, s3::uri(&args.destination)?) {
+            (None, Some(uri)) => Some(uri.to_string()),
+            (prefix, _) => prefix.clone(),
+        },
         restart: run.restart,
     })
 }

@@ -5,12 +5,16 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use shardpack_store::{LocalTree, Rule, Source, Symlinks, TarTree, WalkOptions, ZipTree};
+use shardpack_store::{
+    LocalTree, Rule, S3Tree, S3Uri, Source, Symlinks, TarTree, WalkOptions, ZipTree,
+};
 
 use super::globs::Globs;
+use super::s3;
 use super::selected::Selected;
-use crate::args::{HiddenArg, SourceArgs, SymlinksArg};
+use crate::args::{HiddenArg, S3Args, SourceArgs, SymlinksArg};
 use crate::exit::{Failure, Result};
+use crate::log::Log;
 
 /// What a path of a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +22,31 @@ pub(super) enum Kind {
     Folder,
     Tar,
     Zip,
+    S3,
+}
+
+/// How a source is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening<'a> {
+    pub(super) files: &'a SourceArgs,
+    pub(super) s3: &'a S3Args,
+    pub(super) limits: s3::Limits,
+    pub(super) log: Log,
 }
 
 /// Looks at the source before any work is done.
 pub(super) fn kind(source: &Path) -> Result<Kind> {
-    super::destination::refuse_uri(source)?;
     let name = source.display();
+    if let Some(uri) = s3::uri(source)? {
+        return match [".tar", ".zip", ".tgz", ".tar.gz"].iter().any(|end| uri.key().ends_with(end))
+        {
+            true => {
+                Err(Failure::new(format!("{name}: archives are read from a file, not from S3"))
+                    .hint("download it, or give the prefix that holds its files"))
+            }
+            false => Ok(Kind::S3),
+        };
+    }
     let meta = fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
             .hint("SRC is a folder, a .tar or a .zip; check the path, and that it is mounted"),
@@ -51,8 +74,12 @@ pub(super) fn kind(source: &Path) -> Result<Kind> {
 /// Lists the source.
 ///
 /// Its path is made absolute: a killed run is known again whatever folder it is finished from.
-pub(super) fn open(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {
+pub(super) fn open(source: &Path, opening: Opening<'_>) -> Result<Box<dyn Source>> {
     let kind = kind(source)?;
+    let (args, io_depth) = (opening.files, opening.limits.io_depth);
+    if let Some(uri) = s3::uri(source)? {
+        return remote(&uri, opening);
+    }
     let absolute = std::path::absolute(source).map_err(|e| Failure::of(&e))?;
     let source: &Path = &absolute.components().collect::<PathBuf>(); // without a final slash
     match kind {
@@ -62,6 +89,67 @@ pub(super) fn open(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<
         },
         Kind::Tar => archive(TarTree::open(source)?, args),
         Kind::Zip => archive(ZipTree::open(source)?, args),
+        Kind::S3 => Err(Failure::new("an address on S3 is no path")),
+    }
+}
+
+/// Objects below a prefix, less what the rules leave out, or those that a list names.
+fn remote(uri: &S3Uri, opening: Opening<'_>) -> Result<Box<dyn Source>> {
+    let args = opening.files;
+    let s3 = s3::connect(uri, opening.s3, opening.limits, opening.log)?;
+    let Some(list) = &args.files_from else {
+        let rules = Rules::new(args)?;
+        return Ok(Box::new(S3Tree::open(s3, uri, &|path| rules.leave_out(path))?));
+    };
+    let (names, flag) = read_list(list)?;
+    let separator = if args.null { 0 } else { b'\n' };
+    let folder = uri.clone().folder();
+    let lines = names.split(|byte| *byte == separator).filter(|line| !line.is_empty());
+    let uris: Result<Vec<S3Uri>> = (1..)
+        .zip(lines)
+        .map(|(number, line)| {
+            let line = std::str::from_utf8(line).map_err(|_| {
+                Failure::new(format!("{flag}, entry {number}: the name is no UTF-8"))
+            })?;
+            let address = match S3Uri::is_one(line) {
+                true => line.to_owned(),
+                false => format!("{folder}{line}"),
+            };
+            address.parse().map_err(|error| {
+                let failure = Failure::from(error);
+                Failure {
+                    message: format!("{flag}, entry {number}: {}", failure.message),
+                    ..failure
+                }
+            })
+        })
+        .collect();
+    Ok(Box::new(S3Tree::from_uris(s3, uris?, folder.to_string())?))
+}
+
+/// What is left out, by path.
+struct Rules {
+    globs: Globs,
+    hidden: bool,
+}
+
+impl Rules {
+    fn new(args: &SourceArgs) -> Result<Self> {
+        let globs = Globs::new(&args.include, &args.exclude)?;
+        Ok(Self { globs, hidden: args.hidden == HiddenArg::Include })
+    }
+
+    fn leave_out(&self, path: &[u8]) -> Option<&'static str> {
+        let is_hidden = |path: &[u8]| path.split(|&b| b == b'/').any(|part| part.starts_with(b"."));
+        let folders = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
+        match () {
+            () if !self.hidden && is_hidden(path) => Some("hidden"),
+            () if !self.globs.keep(path) => Some("excluded"),
+            () if !folders.map(|(end, _)| &path[..end]).all(|dir| self.globs.enter(dir)) => {
+                Some("excluded")
+            }
+            () => None,
+        }
     }
 }
 
@@ -73,21 +161,8 @@ fn archive(source: impl Source + 'static, args: &SourceArgs) -> Result<Box<dyn S
         )
         .hint("choose members with --include and --exclude"));
     }
-    let globs = Globs::new(&args.include, &args.exclude)?;
-    let hidden = args.hidden == HiddenArg::Include;
-    let is_hidden = |path: &[u8]| path.split(|&b| b == b'/').any(|part| part.starts_with(b"."));
-    Ok(Box::new(Selected::new(source, |file| {
-        let path = file.path();
-        let folders = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
-        match () {
-            () if !hidden && is_hidden(&path) => Some("hidden"),
-            () if !globs.keep(&path) => Some("excluded"),
-            () if !folders.map(|(end, _)| &path[..end]).all(|dir| globs.enter(dir)) => {
-                Some("excluded")
-            }
-            () => None,
-        }
-    })))
+    let rules = Rules::new(args)?;
+    Ok(Box::new(Selected::new(source, |file| rules.leave_out(&file.path()))))
 }
 
 fn walk(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Source>> {
@@ -110,15 +185,21 @@ fn walk(source: &Path, args: &SourceArgs, io_depth: usize) -> Result<Box<dyn Sou
 
 /// The files that a list names, absolute or relative to the source.
 fn from_list(source: &Path, list: &Path, null: bool, io_depth: usize) -> Result<Box<dyn Source>> {
-    let names = if list == Path::new("-") { read_stdin() } else { fs::read(list) };
-    let flag = format!("--files-from {}", list.display());
-    let names = names.map_err(|e| Failure::from(shardpack_store::Error::io(e, flag.clone())))?;
+    let (names, flag) = read_list(list)?;
     let separator = if null { 0 } else { b'\n' };
     let tree = LocalTree::from_list(source, &names, separator, io_depth).map_err(|error| {
         let failure = Failure::from(error);
         Failure { message: format!("{flag}, {}", failure.message), ..failure }
     })?;
     Ok(Box::new(tree))
+}
+
+/// A list's bytes, and what messages call it.
+fn read_list(list: &Path) -> Result<(Vec<u8>, String)> {
+    let names = if list == Path::new("-") { read_stdin() } else { fs::read(list) };
+    let flag = format!("--files-from {}", list.display());
+    let names = names.map_err(|e| Failure::from(shardpack_store::Error::io(e, flag.clone())))?;
+    Ok((names, flag))
 }
 
 fn read_stdin() -> io::Result<Vec<u8>> {

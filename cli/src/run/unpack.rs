@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use shardpack_pack::{Progress, UnpackOptions, unpack};
+use shardpack_pack::{Progress, UnpackOptions, unpack, unpack_into};
+use shardpack_store::S3Store;
 
 use super::dataset::Place;
-use super::destination;
+use super::{destination, s3};
 use crate::args::UnpackArgs;
 use crate::exit::{Exit, Result};
 use crate::log::Log;
@@ -16,7 +17,7 @@ use crate::size::{bytes, counted};
 pub(super) fn run(args: &UnpackArgs, log: Log, output: &mut Output) -> Result<Exit> {
     let out = args.out.display();
     signal::end_at_once(log, &format!("interrupted: {out} is not complete; remove it"))?;
-    let place = Place::of(&args.dataset)?;
+    let place = Place::of(&args.dataset, log)?;
     destination::check(&args.dataset.path, &args.out, true)?;
     let dataset = place.dataset()?;
     let progress = Arc::new(Progress::default());
@@ -29,7 +30,13 @@ pub(super) fn run(args: &UnpackArgs, log: Log, output: &mut Output) -> Result<Ex
         memory: args.work.memory.0,
         durable: !args.no_fsync,
     };
-    let report = unpack(&dataset, &args.out, &options, &progress)?;
+    let report = match s3::uri(&args.out)? {
+        None => unpack(&dataset, &args.out, &options, &progress)?,
+        Some(uri) => {
+            let connection = s3::connect(&uri, &args.dataset.s3, s3::Limits::default(), log)?;
+            unpack_into(&dataset, &S3Store::open(connection, uri), &options, &progress)?
+        }
+    };
     drop(display);
     match args.output.json {
         true => output.json(&report)?,

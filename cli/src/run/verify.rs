@@ -23,12 +23,15 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
         .hint("leave one of them out"));
     }
     signal::end_at_once(log, "interrupted: nothing is known of the dataset yet")?;
-    let place = Place::of(&args.dataset)?;
+    let place = Place::of(&args.dataset, log)?;
     let dataset = place.dataset()?;
     let progress = Arc::new(Progress::default());
     let display = super::display(args.output, "verifying", &progress, log);
     let defaults = VerifyOptions::default();
-    let open = |path| source::open(path, &args.files, WalkOptions::default().io_depth);
+    let limits =
+        super::s3::Limits { io_depth: WalkOptions::default().io_depth, ..Default::default() };
+    let opening = source::Opening { files: &args.files, s3: &args.dataset.s3, limits, log };
+    let open = |path| source::open(path, opening);
     let against = args.against.as_deref().map(open).transpose()?;
     let options = VerifyOptions {
         against: against.as_deref(),
