@@ -1,3 +1,4 @@
 //! Corpora, faults and conformance suites for the tests.
 
+pub mod s3;
 pub mod store_suite;

@@ -1,0 +1,435 @@
+//! Multipart uploads.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use s3s::dto::*;
+use s3s::{S3Request, S3Response, S3Result, s3_error};
+
+use super::backend::{Answer, fault, malformed};
+use super::checksum::{Algorithm, Checksum, Extent, Sent, base64, fingerprint, hex, sent, tell};
+use super::faults::Fault;
+use super::list::{Entry, encoder, group, limit};
+use super::objects::{Conditions, Object, Part, Upload, attributes, no_such_upload, now};
+use super::server::{Shared, lock};
+
+pub(super) fn create(
+    shared: &Shared,
+    mut request: S3Request<CreateMultipartUploadInput>,
+) -> Answer<CreateMultipartUploadOutput> {
+    let input = &mut request.input;
+    let checksum = checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
+    let attributes = attributes!(input);
+    let upload = Upload { started: now(), attributes, checksum, parts: BTreeMap::new() };
+    let mut state = lock(&shared.state);
+    state.bucket(&input.bucket)?;
+    state.uploads += 1;
+    let id = format!("upload-{:012}", state.uploads);
+    state.bucket(&input.bucket)?.uploads.insert((input.key.clone(), id.clone()), upload);
+    Ok(S3Response::new(CreateMultipartUploadOutput {
+        bucket: Some(input.bucket.clone()),
+        key: Some(input.key.clone()),
+        upload_id: Some(id),
+        checksum_algorithm: input.checksum_algorithm.clone(),
+        checksum_type: checksum.map(|(_, extent)| extent.name().to_owned().into()),
+        ..Default::default()
+    }))
+}
+
+/// What an upload is to be checked with. The pairs that S3 knows, and its default for each
+/// algorithm: "Checking object integrity" in Amazon's user guide.
+fn checksum(
+    algorithm: Option<&ChecksumAlgorithm>,
+    extent: Option<&ChecksumType>,
+) -> S3Result<Option<(Algorithm, Extent)>> {
+    let Some(algorithm) = algorithm else {
+        return match extent {
+            None => Ok(None),
+            Some(_) => Err(s3_error!(
+                InvalidRequest,
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+            )),
+        };
+    };
+    let algorithm = Algorithm::parse(algorithm.as_str())?;
+    let extent = match (extent.map(ChecksumType::as_str), algorithm) {
+        (None, Algorithm::Crc64Nvme) => Extent::FullObject,
+        (None, _) => Extent::Composite,
+        (Some("FULL_OBJECT"), algorithm) if algorithm.crc().is_some() => Extent::FullObject,
+        (Some("COMPOSITE"), algorithm) if algorithm != Algorithm::Crc64Nvme => Extent::Composite,
+        (Some(extent), algorithm) => {
+            let name = algorithm.name().to_ascii_lowercase();
+            return Err(s3_error!(
+                InvalidRequest,
+                "The {extent} checksum type cannot be used with the {name} checksum algorithm."
+            ));
+        }
+    };
+    Ok(Some((algorithm, extent)))
+}
+
+pub(super) async fn upload_part(
+    shared: &Shared,
+    mut request: S3Request<UploadPartInput>,
+) -> Answer<UploadPartOutput> {
+    let fault = fault(&request);
+    let number = request.input.part_number;
+    if !(1..=10_000).contains(&number) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive"
+        ));
+    }
+    let checksums = sent!(request.input);
+    let body = request.input.body.take();
+    let announced = request.input.checksum_algorithm.take();
+    let md5 = request.input.content_md5.take();
+    let received = shared.receive(&request, body, checksums, announced.as_ref(), md5.as_deref());
+    let (bytes, sent) = received.await?;
+    let UploadPartInput { bucket, key, upload_id, .. } = request.input;
+    let expected = lock(&shared.state).bucket(&bucket)?.upload(&key, &upload_id)?.checksum;
+    let algorithm = agree(expected, sent.as_ref())?;
+
+    let etag = fingerprint(&bytes, shared.config.md5);
+    let digest = algorithm.digest(&bytes);
+    let mut output =
+        UploadPartOutput { e_tag: Some(ETag::Strong(hex(&etag))), ..Default::default() };
+    if expected.is_some() {
+        tell!(output, algorithm, base64(&digest));
+    }
+    let len = bytes.len() as u64;
+    let stored = Fault::damage(fault.as_ref(), bytes);
+    let mut state = lock(&shared.state);
+    let upload = state.bucket(&bucket)?.upload(&key, &upload_id)?;
+    match stored {
+        Some(bytes) => {
+            upload.parts.insert(number, Part { bytes, len, etag, digest, modified: now() })
+        }
+        None => upload.parts.remove(&number),
+    };
+    Ok(S3Response::new(output))
+}
+
+/// The algorithm of a part: that of its upload, which a part must not contradict.
+fn agree(expected: Option<(Algorithm, Extent)>, sent: Option<&Sent>) -> S3Result<Algorithm> {
+    let name = |algorithm: Option<Algorithm>| {
+        algorithm.map_or("null".into(), |algorithm| algorithm.name().to_ascii_lowercase())
+    };
+    let sent = sent.map(|sent| sent.algorithm);
+    match (expected, sent) {
+        (None, None) => Ok(Algorithm::Crc64Nvme),
+        (Some((algorithm, Extent::FullObject)), None) => Ok(algorithm),
+        (Some((algorithm, _)), Some(sent)) if algorithm == sent => Ok(algorithm),
+        (expected, sent) => Err(s3_error!(
+            InvalidRequest,
+            "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+            name(expected.map(|(algorithm, _)| algorithm)),
+            name(sent)
+        )),
+    }
+}
+
+pub(super) fn complete(
+    shared: &Shared,
+    mut request: S3Request<CompleteMultipartUploadInput>,
+) -> Answer<CompleteMultipartUploadOutput> {
+    let fault = fault(&request);
+    let sent = Sent::one(sent!(request.input))?;
+    let input = request.input;
+    let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+    let conditions = Conditions {
+        matches: input.if_match,
+        none_match: input.if_none_match,
+        ..Default::default()
+    };
+    let conditions = shared.heed(conditions);
+    let trusting = shared.ignore_checksums.load(std::sync::atomic::Ordering::Relaxed);
+
+    let (parts, checksum, attributes) = {
+        let mut state = lock(&shared.state);
+        let bucket = state.bucket(&input.bucket)?;
+        let upload = bucket.upload(&input.key, &input.upload_id)?;
+        let parts = choose(upload, listed, shared.config.least_part)?;
+        (parts, upload.checksum, upload.attributes.clone())
+    };
+    if let Some(extent) = &input.checksum_type
+        && checksum.is_none_or(|(_, own)| own.name() != extent.as_str())
+    {
+        let extent = extent.as_str();
+        return Err(s3_error!(
+            InvalidRequest,
+            "The upload was not created with checksum type {extent}"
+        ));
+    }
+    let object = assemble(&parts, checksum, attributes);
+    if !trusting {
+        check(&object, &parts, sent.as_ref(), input.mpu_object_size)?;
+    }
+
+    let stored = Fault::damage(fault.as_ref(), object.bytes.clone());
+    let mut output = CompleteMultipartUploadOutput {
+        location: Some(format!("/{}/{}", input.bucket, input.key)),
+        bucket: Some(input.bucket.clone()),
+        key: Some(input.key.clone()),
+        e_tag: Some(object.tag()),
+        checksum_type: Some(object.checksum.extent.name().to_owned().into()),
+        ..Default::default()
+    };
+    tell!(output, object.checksum.algorithm, object.checksum.value.clone());
+    let mut state = lock(&shared.state);
+    let bucket = state.bucket(&input.bucket)?;
+    let id = (input.key, input.upload_id);
+    if !bucket.uploads.contains_key(&id) {
+        return Err(no_such_upload()); // completed or aborted meanwhile
+    }
+    conditions.admit_write(bucket.objects.get(&id.0).map(|there| &**there))?;
+    bucket.uploads.remove(&id);
+    bucket.put(id.0, object, stored);
+    Ok(S3Response::new(output))
+}
+
+/// The parts that a Complete names, checked.
+fn choose(upload: &Upload, listed: Vec<CompletedPart>, least: u64) -> S3Result<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::with_capacity(listed.len());
+    let mut before = 0;
+    for mut named in listed {
+        let number = named.part_number.ok_or_else(malformed)?;
+        if number <= before {
+            return Err(s3_error!(
+                InvalidPartOrder,
+                "The list of parts was not in ascending order. The parts list must be specified in order by part number."
+            ));
+        }
+        if parts.last().is_some_and(|last| last.len < least) {
+            return Err(s3_error!(
+                EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed object size; part {before} is smaller than {least} bytes"
+            ));
+        }
+        let tag = named.e_tag.take();
+        let part = upload.parts.get(&number);
+        let part = part.filter(|part| tag.is_some_and(|tag| tag.value() == hex(&part.etag)));
+        let part = part.ok_or_else(invalid_part)?;
+        agree_on_part(upload, part, number, Sent::one(sent!(named))?.as_ref())?;
+        before = number;
+        parts.push(part.clone());
+    }
+    if parts.is_empty() { Err(malformed()) } else { Ok(parts) }
+}
+
+fn invalid_part() -> s3s::S3Error {
+    s3_error!(
+        InvalidPart,
+        "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."
+    )
+}
+
+fn agree_on_part(upload: &Upload, part: &Part, number: i32, sent: Option<&Sent>) -> S3Result<()> {
+    match (upload.checksum, sent) {
+        (Some((algorithm, Extent::Composite)), None) => {
+            let name = algorithm.name().to_ascii_lowercase();
+            Err(s3_error!(
+                InvalidRequest,
+                "The upload was created using a {name} checksum. The complete request must include the checksum for each part. It was missing for part {number} in the request."
+            ))
+        }
+        (Some((algorithm, _)), Some(sent))
+            if sent.algorithm != algorithm || sent.digest()? != part.digest =>
+        {
+            Err(invalid_part())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn assemble(
+    parts: &[Part],
+    checksum: Option<(Algorithm, Extent)>,
+    attributes: super::Attributes,
+) -> Object {
+    let count = parts.len();
+    let tags: Vec<u8> = parts.iter().flat_map(|part| part.etag).collect();
+    let (algorithm, extent) = checksum.unwrap_or((Algorithm::Crc64Nvme, Extent::FullObject));
+    let digests = parts.iter().map(|part| (part.digest.as_slice(), part.len));
+    let checksum = match (extent, algorithm.crc()) {
+        (Extent::FullObject, Some(crc)) => {
+            Checksum::whole(algorithm, &algorithm.join(crc, digests))
+        }
+        _ => {
+            let all: Vec<u8> = digests.flat_map(|(digest, _)| digest).copied().collect();
+            let value = format!("{}-{count}", base64(&algorithm.digest(&all)));
+            Checksum { algorithm, extent: Extent::Composite, value }
+        }
+    };
+    Object {
+        bytes: join(parts),
+        // Of the MD5s, as Amazon has it, whatever the parts' own tags are made of.
+        etag: format!("{}-{count}", hex(&fingerprint(&tags, true))),
+        modified: now(),
+        checksum,
+        parts: parts.iter().map(|part| part.len).collect(),
+        attributes,
+    }
+}
+
+fn join(parts: &[Part]) -> Bytes {
+    if let [part] = parts {
+        return part.bytes.clone();
+    }
+    let mut bytes = BytesMut::with_capacity(parts.iter().map(|part| part.bytes.len()).sum());
+    parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
+    bytes.freeze()
+}
+
+/// Compares what a Complete says of the whole object.
+fn check(object: &Object, parts: &[Part], sent: Option<&Sent>, size: Option<i64>) -> S3Result<()> {
+    let len: u64 = parts.iter().map(|part| part.len).sum();
+    if size.is_some_and(|size| u64::try_from(size) != Ok(len)) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The provided 'x-amz-mp-object-size' header value does not match what was computed."
+        ));
+    }
+    let Some(sent) = sent else { return Ok(()) };
+    // A composite checksum is followed by the number of parts, in the header or not.
+    let value = |text: &str| text.split('-').next().unwrap_or_default().to_owned();
+    let own = &object.checksum;
+    if sent.algorithm == own.algorithm && value(&sent.value) == value(&own.value) {
+        return Ok(());
+    }
+    Err(sent.algorithm.bad_digest())
+}
+
+pub(super) fn abort(
+    shared: &Shared,
+    request: S3Request<AbortMultipartUploadInput>,
+) -> Answer<AbortMultipartUploadOutput> {
+    let AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
+    let mut state = lock(&shared.state);
+    let removed = state.bucket(&bucket)?.uploads.remove(&(key, upload_id));
+    removed.ok_or_else(no_such_upload)?;
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+}
+
+pub(super) fn list_parts(
+    shared: &Shared,
+    request: S3Request<ListPartsInput>,
+) -> Answer<ListPartsOutput> {
+    let input = request.input;
+    let max = limit(input.max_parts, "max-parts")?;
+    let marker = input.part_number_marker.unwrap_or(0);
+    let mut state = lock(&shared.state);
+    let upload = state.bucket(&input.bucket)?.upload(&input.key, &input.upload_id)?;
+    let mut rest = upload.parts.range(marker.saturating_add(1)..);
+    let parts: Vec<_> = rest
+        .by_ref()
+        .take(max as usize)
+        .map(|(&number, part)| listed(number, part, upload.checksum))
+        .collect();
+    let more = max > 0 && rest.next().is_some();
+    let class = upload.attributes.storage_class.as_deref().unwrap_or("STANDARD");
+    Ok(S3Response::new(ListPartsOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(input.upload_id),
+        storage_class: Some(class.to_owned().into()),
+        checksum_algorithm: upload
+            .checksum
+            .map(|(algorithm, _)| algorithm.name().to_owned().into()),
+        checksum_type: upload.checksum.map(|(_, extent)| extent.name().to_owned().into()),
+        part_number_marker: Some(marker),
+        next_part_number_marker: parts.last().and_then(|part| part.part_number),
+        max_parts: Some(max),
+        is_truncated: Some(more),
+        parts: Some(parts),
+        ..Default::default()
+    }))
+}
+
+fn listed(number: i32, part: &Part, checksum: Option<(Algorithm, Extent)>) -> s3s::dto::Part {
+    let mut told = s3s::dto::Part {
+        part_number: Some(number),
+        e_tag: Some(ETag::Strong(hex(&part.etag))),
+        size: i64::try_from(part.bytes.len()).ok(),
+        last_modified: Some(part.modified.into()),
+        ..Default::default()
+    };
+    if let Some((algorithm, _)) = checksum {
+        tell!(told, algorithm, base64(&part.digest));
+    }
+    told
+}
+
+pub(super) fn list_uploads(
+    shared: &Shared,
+    request: S3Request<ListMultipartUploadsInput>,
+) -> Answer<ListMultipartUploadsOutput> {
+    let input = request.input;
+    let write = encoder(input.encoding_type.as_ref())?;
+    let max = limit(input.max_uploads, "max-uploads")?;
+    let prefix = input.prefix.as_deref().unwrap_or_default();
+    let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+    let key_marker = input.key_marker.as_deref().unwrap_or_default();
+    let id_marker = input.upload_id_marker.as_deref().filter(|id| !id.is_empty());
+    let mut state = lock(&shared.state);
+    let bucket = state.bucket(&input.bucket)?;
+    // Without an id the marker's key is done with; so is a common prefix that served as marker.
+    let done = |key: &str, id: &str| match id_marker {
+        _ if key_marker.is_empty() => false,
+        Some(marker) => (key, id) <= (key_marker, marker),
+        None => {
+            let common = delimiter.is_some_and(|delimiter| key_marker.ends_with(delimiter));
+            key <= key_marker || (common && key.starts_with(key_marker))
+        }
+    };
+    let items = bucket
+        .uploads
+        .iter()
+        .skip_while(|((key, _), _)| key.as_str() < prefix)
+        .filter(|((key, id), _)| !done(key, id))
+        .map(|((key, id), upload)| (key.as_str(), (id, upload)));
+    let (entries, more) = group(items, prefix, delimiter, max as usize);
+    let last = entries.last().filter(|_| more);
+    let mut output = ListMultipartUploadsOutput {
+        prefix: Some(write(prefix)),
+        delimiter: delimiter.map(write),
+        key_marker: Some(write(key_marker)),
+        upload_id_marker: id_marker.map(Into::into),
+        next_key_marker: last.map(|entry| write(entry.name())),
+        next_upload_id_marker: last.and_then(|entry| match entry {
+            Entry::Key(_, (id, _)) => Some((*id).clone()),
+            Entry::Prefix(_) => None,
+        }),
+        encoding_type: input.encoding_type,
+        max_uploads: Some(max),
+        is_truncated: Some(more),
+        ..Default::default()
+    };
+    let (mut uploads, mut prefixes) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Key(key, (id, upload)) => uploads.push(MultipartUpload {
+                key: Some(write(key)),
+                upload_id: Some(id.clone()),
+                initiated: Some(upload.started.into()),
+                storage_class: Some(
+                    upload
+                        .attributes
+                        .storage_class
+                        .as_deref()
+                        .unwrap_or("STANDARD")
+                        .to_owned()
+                        .into(),
+                ),
+                checksum_algorithm: upload.checksum.map(|(a, _)| a.name().to_owned().into()),
+                checksum_type: upload.checksum.map(|(_, e)| e.name().to_owned().into()),
+                ..Default::default()
+            }),
+            Entry::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(write(prefix)) }),
+        }
+    }
+    output.bucket = Some(input.bucket);
+    output.uploads = Some(uploads);
+    output.common_prefixes = Some(prefixes);
+    Ok(S3Response::new(output))
+}
