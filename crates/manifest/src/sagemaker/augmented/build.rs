@@ -35,7 +35,6 @@ pub struct AugmentedBuilder {
     cells: Vec<u32>,
     lines: Vec<u32>,
     line: u64,
-    started: bool,
     /// The start of a line whose end has not arrived.
     carry: Vec<u8>,
 }
@@ -56,7 +55,6 @@ impl AugmentedBuilder {
             cells: Vec::new(),
             lines: Vec::new(),
             line: 0,
-            started: false,
             carry: Vec::new(),
         })
     }
@@ -119,8 +117,7 @@ impl AugmentedBuilder {
 
     fn line(&mut self, mut line: &[u8], last: bool) -> Result<()> {
         self.line += 1;
-        if !self.started {
-            self.started = true;
+        if self.line == 1 {
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         }
         let line = line.trim_ascii();
