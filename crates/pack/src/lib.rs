@@ -5,6 +5,7 @@
 //! started in `execute.rs` and `parallel.rs` only. This crate decides which sample goes
 //! where; how records look is a format's business, where bytes live a store's.
 
+mod augmented;
 mod context;
 mod crew;
 mod dataset;
@@ -32,6 +33,7 @@ mod stream;
 mod unit;
 mod writer;
 
+pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
     AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Dataset,
     DatasetShard, Duplicate, Entry, EntryField, FieldInfo, ForeignOptions, InfoReport, LsOptions,

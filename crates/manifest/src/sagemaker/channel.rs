@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shardpack_formats::Compression;
 
-use super::{check_prefix, check_uri};
+use super::uri::{check_prefix, check_uri};
 use crate::{Error, Manifest, Result, Shard};
 
 /// Longest name of a channel in characters.

@@ -156,25 +156,65 @@ fn manifest_files_of_others() {
 }
 
 #[test]
+fn manifest_files_of_local_objects() {
+    for (prefix, uri, path) in [
+        ("file:///data/", "file:///data/a.jpg", "/data/a.jpg"),
+        ("/data/x-", "/data/x-a.jpg", "/data/x-a.jpg"),
+        ("data/", "data/a.jpg", "data/a.jpg"),
+    ] {
+        let text = format!("\u{feff}[{{\"prefix\":\"{prefix}\"}},\"a.jpg\"]");
+        let file = ManifestFile::parse(text.as_bytes()).unwrap();
+        assert_eq!(file.uris().next().as_deref(), Some(uri));
+        assert_eq!(local_path(uri), Some(path));
+    }
+    assert!(ManifestFile::new("/data/", ["a"]).is_err(), "SageMaker reads no local files");
+}
+
+#[test]
+fn duplicates_of_a_manifest_file() {
+    let file = ManifestFile::parse(br#"[{"prefix":"s3://b/"},"c","a","c","b","a","c"]"#).unwrap();
+    assert_eq!(file.duplicates(), [(1, 3), (2, 5), (1, 6)]);
+    assert_eq!(ManifestFile::new("s3://b/", ["a", "b"]).unwrap().duplicates(), []);
+}
+
+#[test]
 fn bad_manifest_files() {
-    for (text, kind) in [
-        ("", "Truncated"),
-        ("[{\"prefix\":\"s3://b/\"},\"a\"", "Truncated"),
-        ("{}", "NotThis"),
-        ("[]", "NotThis"),
-        ("[\"a\",\"b\"]", "NotThis"),
-        ("[{\"prefix\":\"s3://b/\"}]", "Unsupported"),
-        ("[{\"prefix\":\"s3://b/\"},{\"prefix\":\"s3://c/\"}]", "Unsupported"),
-        ("[{\"prefix\":\"\"},\"a\"]", "Name"),
-        ("[{\"prefix\":\"s3:///\"},\"a\"]", "Name"),
-        ("[{\"prefix\":\"/local/\"},\"a\"]", "Name"),
-        ("[{\"prefix\":\"s3://b/\"},\"a\\nb\"]", "Name"),
-        ("[{\"prefix\":\"s3://b/\"},5]", "Corrupt"),
-        ("[{\"prefix\":5},\"a\"]", "Corrupt"),
-        ("[{\"prefix\":\"s3://b/\"},\"a\"]x", "Corrupt"),
+    let long = format!("[{{\"prefix\":\"s3://b/\"}},\"{}\"]", "k".repeat(1025));
+    for (text, kind, field, words) in [
+        ("", "Truncated", None, "ends"),
+        (r#"[{"prefix":"s3://b/"},"a""#, "Truncated", None, "ends"),
+        (r#"[{"prefix":"s3://b/"},"a"]x"#, "Corrupt", None, "trailing"),
+        (r#"[{'prefix':"s3://b/"},"a"]"#, "Corrupt", None, "key must be a string"),
+        ("{}", "NotThis", None, "no JSON array"),
+        ("[]", "NotThis", None, "empty"),
+        (r#"["a","b"]"#, "NotThis", None, "no object with a prefix"),
+        (r#"[{"Prefix":"s3://b/"},"a"]"#, "NotThis", None, "has no prefix"),
+        (r#"[{"prefix":5},"a"]"#, "Corrupt", Some("[0]"), "expected a string"),
+        (r#"[{"prefix":"s3://b/","prefix":"s3://c/"},"a"]"#, "Corrupt", Some("[0]"), "duplicate"),
+        (r#"[{"prefix":""},"a"]"#, "Name", Some("[0].prefix"), "is empty; write"),
+        (r#"[{"prefix":"s3:///"},"a"]"#, "Name", Some("[0].prefix"), "of the form"),
+        (r#"[{"prefix":"gs://b/"},"a"]"#, "Name", Some("[0].prefix"), "none of s3://"),
+        (r#"[{"prefix":"file://b/"},"a"]"#, "Name", Some("[0].prefix"), "write file:///"),
+        (r#"[{"prefix":"s3://b/"}]"#, "Unsupported", None, "at least one"),
+        (
+            r#"[{"prefix":"s3://b/"},"a",{"prefix":"s3://c/"}]"#,
+            "Unsupported",
+            Some("[2]"),
+            "another manifest",
+        ),
+        (r#"[{"prefix":"s3://b/"},"a","b",5]"#, "Corrupt", Some("[3]"), "between double quotes"),
+        (r#"[{"prefix":"s3://b/"},["a"]]"#, "Corrupt", Some("[1]"), "between double quotes"),
+        (r#"[{"prefix":"s3://b/"},"\ud800"]"#, "Corrupt", Some("[1]"), "hex escape"),
+        (r#"[{"prefix":"s3://b/"},"a\nb"]"#, "Name", Some("[1]"), "control character"),
+        (r#"[{"prefix":"s3://b/"},"a","b/"]"#, "Name", Some("[2]"), "names a folder"),
+        (r#"[{"prefix":"s3://b"},"ucket/a"]"#, "Name", Some("[1]"), "end the prefix with a slash"),
+        (&long, "Name", Some("[1]"), "longer than 1024 bytes"),
     ] {
         let error = ManifestFile::parse(text.as_bytes()).unwrap_err();
-        assert!(format!("{:?}", error.kind()).starts_with(kind), "{text}: {error}");
+        let said = error.to_string();
+        assert!(format!("{:?}", error.kind()).starts_with(kind), "{text}: {said}");
+        assert_eq!(error.place().field.as_deref(), field, "{text}: {said}");
+        assert!(said.contains(words), "{text}: {said}");
     }
     assert!(ManifestFile::new("s3://b/p", ["a"]).is_err(), "no slash");
     assert!(ManifestFile::new("s3://b/p/", ["../a"]).is_err(), "leads out");
@@ -186,6 +226,16 @@ proptest! {
     fn manifest_files_come_back(paths in prop::collection::vec("[a-z\"\u{e9} ]{1,8}(/[a-z]{1,3})?", 1..6)) {
         let file = ManifestFile::new(PLACEHOLDER, paths).unwrap();
         prop_assert_eq!(ManifestFile::parse(&file.to_bytes()).unwrap(), file);
+    }
+
+    /// Whatever is accepted is written as itself, however it was spelled.
+    #[test]
+    fn manifest_files_of_others_come_back(prefix in prop::sample::select(vec!["s3://b/", "s3://b/x-", "https://h/", "file:///d/", "/d/", "d"]), suffixes in prop::collection::vec(any::<String>(), 1..5)) {
+        let entries = [serde_json::json!({"prefix": prefix, "other": 1})];
+        let text = serde_json::Value::from_iter(entries.into_iter().chain(suffixes.into_iter().map(Into::into)));
+        if let Ok(file) = ManifestFile::parse(format!("{text:#}").as_bytes()) {
+            prop_assert_eq!(ManifestFile::parse(&file.to_bytes()).unwrap(), file);
+        }
     }
 
     #[test]
