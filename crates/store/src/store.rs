@@ -71,6 +71,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// file systems without locks (Lustre without `flock`, some NFS) grant it to everyone.
     fn lock(&self, prefix: &str) -> Result<Box<dyn Lock>>;
 
+    /// Whether [`lock`](Self::lock) keeps anyone out. Where it does not, two runs at one place meet
+    /// at [`PutMode::Create`].
+    fn locks(&self) -> bool {
+        true
+    }
+
     /// Where the tree is, for messages.
     fn describe(&self) -> String;
 }

@@ -15,10 +15,15 @@ pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
     reads_stop_at_the_end(&*new());
     put_creates_or_replaces(&*new());
     one_of_many_creators_wins(&*new());
-    prefixes_move_whole_and_replace_nothing(&*new());
+    match new().moves() {
+        true => prefixes_move_whole_and_replace_nothing(&*new()),
+        false => renames_are_refused(&*new()),
+    }
     lists_are_sorted_and_end_at_whole_parts(&*new());
     removing_takes_all_below_and_minds_no_absence(&*new());
-    locks_let_in_one_at_a_time(&*new());
+    if new().locks() {
+        locks_let_in_one_at_a_time(&*new());
+    }
     hostile_keys_are_refused(&*new());
 }
 
@@ -212,6 +217,13 @@ fn prefixes_move_whole_and_replace_nothing(store: &dyn Store) {
     assert_eq!(list(store, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>(), keys);
     assert_eq!(read(store, "new/place/deep/y"), b"work/deep/y");
     assert_eq!(read(store, "taken/z"), b"taken/z");
+}
+
+fn renames_are_refused(store: &dyn Store) {
+    store.put("work/x", b"1", PutMode::Create).unwrap();
+    let error = store.rename("work", "elsewhere").unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
+    assert_eq!(list(store, ""), [("work/x".to_owned(), 1)]);
 }
 
 fn lists_are_sorted_and_end_at_whole_parts(store: &dyn Store) {

@@ -10,7 +10,9 @@ use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, Region, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{
+    Builder, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::tls;
 use tokio::runtime::{Handle, Runtime};
 
@@ -87,6 +89,8 @@ async fn client(uri: &S3Uri, options: &S3Options) -> Client {
     }
     if options.anonymous {
         loader = loader.no_credentials();
+    } else if let Some((id, secret)) = &options.credentials {
+        loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "caller"));
     }
     let shared = loader.load().await;
     let own = shared.endpoint_url().is_some() || endpoint_in_environment();

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub struct S3Options {
     /// Profile of the AWS configuration. Default: `AWS_PROFILE`, else `default`.
     pub profile: Option<String>,
+    /// Credentials that the caller holds: id and secret. Default: the configuration's, which are
+    /// renewed as they run out.
+    pub credentials: Option<(String, String)>,
     /// Region. Default: the configuration's; where it has none, the bucket's is looked up.
     pub region: Option<String>,
     /// Where the server is. Default: `AWS_ENDPOINT_URL`, else Amazon's.
@@ -88,6 +91,7 @@ impl Default for S3Options {
     fn default() -> Self {
         Self {
             profile: None,
+            credentials: None,
             region: None,
             endpoint_url: None,
             path_style: None,

@@ -140,6 +140,10 @@ impl Store for S3Store {
         Ok(Box::new(NoLock))
     }
 
+    fn locks(&self) -> bool {
+        false
+    }
+
     fn has_room(&self) -> bool {
         self.s3.calls().backlog.has_room()
     }
