@@ -13,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, StdError};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -22,7 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::backend::Backend;
 use super::faults::{Fault, FaultRule, Rules};
-use super::gate::{Call, Gate, Log};
+use super::gate::{Call, Gate, Keys, Log};
 use super::objects::{Bucket, Object, State};
 use super::wire::{Line, Socket, bend};
 
@@ -143,7 +142,7 @@ impl S3Server {
             ignore_checksums: AtomicBool::new(false),
         });
         let mut service = S3ServiceBuilder::new(Backend(shared.clone()));
-        service.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
+        service.set_auth(Keys);
         service.set_access(Gate(shared.clone()));
         let server = Self {
             service: service.build(),
