@@ -149,6 +149,23 @@ fn conditions_hold_or_refuse() {
 }
 
 #[test]
+fn of_many_creators_one_wins() {
+    let server = S3Server::start();
+    let create = || {
+        let put = client(&server).put_object().bucket(B).key("k").if_none_match("*");
+        refusal(run(put.send()))
+    };
+    let mut answers: Vec<_> = std::thread::scope(|scope| {
+        let creators: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+        creators.into_iter().map(|creator| creator.join().unwrap()).collect()
+    });
+    answers.sort();
+    assert_eq!(answers[0], "412 PreconditionFailed");
+    assert_eq!(answers.iter().filter(|answer| *answer == "accepted").count(), 1);
+    assert_eq!(answers.iter().filter(|answer| *answer == &answers[0]).count(), 7);
+}
+
+#[test]
 fn checksums_are_verified_kept_and_told() {
     let server = S3Server::start();
     let client = client(&server);
