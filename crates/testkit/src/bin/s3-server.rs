@@ -1,7 +1,8 @@
 //! The S3 server of the tests as a program of its own, for benchmarks and for trying things out.
 //!
-//! `s3-server [--port N] [--latency-ms N] [--root DIR]` prints its endpoint, then serves until it
-//! is killed. With `--root`, every file `DIR/BUCKET/KEY` is an object from the start.
+//! `s3-server [--port N] [--latency-ms N] [--root DIR] [--anonymous]` prints its endpoint, then
+//! serves until it is killed. With `--root`, every file `DIR/BUCKET/KEY` is an object from the
+//! start; with `--anonymous`, requests need no signature. Clients sign with the keys of `S3Server`.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::{env, fs, thread};
 
 use shardpack_testkit::s3::{S3Config, S3Server};
 
-const USAGE: &str = "usage: s3-server [--port N] [--latency-ms N] [--root DIR]";
+const USAGE: &str = "usage: s3-server [--port N] [--latency-ms N] [--root DIR] [--anonymous]";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = thread::available_parallelism()?.get();
@@ -18,11 +19,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut latency, mut root) = (Duration::ZERO, None);
     let mut arguments = env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or(USAGE)?;
+        let mut value = || arguments.next().ok_or(USAGE);
         match name.as_str() {
-            "--port" => config.port = value.parse()?,
-            "--latency-ms" => latency = Duration::from_millis(value.parse()?),
-            "--root" => root = Some(value),
+            "--port" => config.port = value()?.parse()?,
+            "--latency-ms" => latency = Duration::from_millis(value()?.parse()?),
+            "--root" => root = Some(value()?),
+            "--anonymous" => config.anonymous = true,
             _ => return Err(USAGE.into()),
         }
     }

@@ -9,12 +9,15 @@
 
 mod backend;
 mod checksum;
+mod connection;
 mod faults;
 mod gate;
 mod list;
 mod multipart;
 mod objects;
 mod server;
+mod uploads;
+mod view;
 mod wire;
 
 #[cfg(test)]

@@ -7,24 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, StdError};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::backend::Backend;
-use super::faults::{Fault, FaultRule, Rules};
-use super::gate::{Call, Gate, Log};
+use super::connection::serve;
+use super::faults::{FaultRule, Rules};
+use super::gate::{Call, Gate, Keys, Log};
 use super::objects::{Bucket, Object, State};
-use super::wire::{Line, Socket, bend};
 
 /// How a server is to be. The default is as strict as Amazon S3.
 #[derive(Clone, Debug)]
@@ -143,7 +135,7 @@ impl S3Server {
             ignore_checksums: AtomicBool::new(false),
         });
         let mut service = S3ServiceBuilder::new(Backend(shared.clone()));
-        service.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
+        service.set_auth(Keys);
         service.set_access(Gate(shared.clone()));
         let server = Self {
             service: service.build(),
@@ -330,86 +322,5 @@ async fn accept(
         let mut connections = lock(&connections);
         while connections.try_join_next().is_some() {}
         connections.spawn(connection);
-    }
-}
-
-async fn serve(stream: TcpStream, shared: Arc<Shared>, service: S3Service) {
-    let _ = stream.set_nodelay(true);
-    let (socket, line) = Socket::new(stream);
-    let answer =
-        service_fn(move |request| answer(shared.clone(), service.clone(), line.clone(), request));
-    // An error is a client that went away, or a fault.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
-}
-
-async fn answer(
-    shared: Arc<Shared>,
-    service: S3Service,
-    line: Arc<Line>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, StdError> {
-    let exchange = shared.log.open(&request, shared.config.remember);
-    request.extensions_mut().insert(exchange.clone());
-    let latency = Duration::from_nanos(shared.latency.load(Relaxed));
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    let (request, upload) = hold(request);
-    let response = service.call(request).await?;
-    let fault = exchange.fault();
-    if matches!(fault, Some(Fault::ResetBefore | Fault::ResetAfter)) {
-        line.reset();
-        return Err("reset".into());
-    }
-    if let Some(upload) = upload {
-        drain(upload).await;
-    }
-    if let Some(Fault::SlowFirstByte(pause)) = fault {
-        tokio::time::sleep(*pause).await;
-    }
-    let response = match fault {
-        Some(fault) => bend(response, fault, &line).await?,
-        None => response,
-    };
-    exchange.answered(response.status());
-    Ok(response)
-}
-
-/// The body of a request that another may finish reading.
-#[derive(Clone, Debug)]
-struct Upload(Arc<Mutex<Incoming>>);
-
-/// Keeps a hand on a body that is sent.
-fn hold(request: Request<Incoming>) -> (Request<Body>, Option<Upload>) {
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return (request.map(Body::from), None);
-    }
-    let (parts, body) = request.into_parts();
-    let upload = Upload(Arc::new(Mutex::new(body)));
-    (Request::from_parts(parts, Body::http_body(upload.clone())), Some(upload))
-}
-
-/// Reads to the end what a refusal left unread: a client that still sends might lose the answer.
-async fn drain(mut upload: Upload) {
-    while let Some(Ok(_)) = upload.frame().await {}
-}
-
-impl hyper::body::Body for Upload {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        std::pin::Pin::new(&mut *lock(&self.0)).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        lock(&self.0).is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        lock(&self.0).size_hint()
     }
 }
