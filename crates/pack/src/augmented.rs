@@ -187,7 +187,13 @@ impl Source for AugmentedSource {
         &self.listing
     }
 
-    fn fetch(&self, id: FileId, start: u64, len: u64, sink: &mut dyn Sink) -> shardpack_store::Result<()> {
+    fn fetch(
+        &self,
+        id: FileId,
+        start: u64,
+        len: u64,
+        sink: &mut dyn Sink,
+    ) -> shardpack_store::Result<()> {
         match self.value(id) {
             Some(Value::Ref { number, .. }) => self.inner.fetch(number, start, len, sink),
             Some(Value::Inline(value)) => {

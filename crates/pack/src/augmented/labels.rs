@@ -1,7 +1,6 @@
 //! Attributes as labels.
 
 use shardpack_manifest::sagemaker::{AugmentedManifest, Inline, Value};
-use shardpack_store::Source;
 
 use super::AugmentedSource;
 use crate::{Error, Result};

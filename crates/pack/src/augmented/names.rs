@@ -98,7 +98,8 @@ fn extension(uri: &str) -> Option<&str> {
     let fine = |ext: &str| {
         (1..=LONGEST).contains(&ext.len()) && ext.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    let (stem, last) = base.rsplit_once('.').filter(|(stem, last)| !stem.is_empty() && fine(last))?;
+    let (stem, last) =
+        base.rsplit_once('.').filter(|(stem, last)| !stem.is_empty() && fine(last))?;
     if COMPRESSED.iter().any(|compressed| last.eq_ignore_ascii_case(compressed))
         && let Some((stem, before)) = stem.rsplit_once('.')
         && fine(before)
