@@ -88,6 +88,9 @@ fn keys_are_names_where_they_are_distinct() {
     let error = source("{\"a\":1}", &[], SampleKeys::Name).unwrap_err().to_string();
     assert!(error.contains("no attribute ends in -ref"), "{error}");
     let numbered = source(&lines(&["s3://b/1.jpg"]), &[], SampleKeys::Line).unwrap();
+    assert_eq!(numbered.keys(), SampleKeys::Line);
+    let named = source(&lines(&["s3://b/1.jpg"]), &[], SampleKeys::Auto).unwrap();
+    assert_eq!(named.keys(), SampleKeys::Name);
     assert_eq!(numbered.listing().file(0).display(), "line-00000001.jpg");
     // Lines that are blank are counted.
     assert_eq!(paths("\n\n{\"a\":\"\"}", &[]), ["line-00000003.a.txt"]);
@@ -106,11 +109,15 @@ fn what_cannot_be_used_says_why() {
     }
     let error = source("{\"c\":1}", &["c"], SampleKeys::Auto).unwrap_err().to_string();
     assert!(error.contains("nothing is left to pack"), "{error}");
-    let manifest = AugmentedManifest::parse(lines.as_bytes(), &[]).unwrap();
-    let inner = Box::new(MemoryTree::new([("a", "a"), ("b", "b")]));
-    let error = AugmentedSource::new(manifest, inner, options(&[], SampleKeys::Auto)).unwrap_err();
-    let error = error.to_string();
-    assert_eq!(error, "m.jsonl: refers to 1 objects, of which 2 were listed");
+    for (inner, want) in [
+        (&["a", "b"][..], "m.jsonl: refers to 1 objects, of which 2 were listed"),
+        (&["b/2.jpg"], "m.jsonl: s3://b/1.jpg was listed as b/2.jpg"),
+    ] {
+        let manifest = AugmentedManifest::parse(lines.as_bytes(), &[]).unwrap();
+        let inner = Box::new(MemoryTree::new(inner.iter().map(|path| (path, ""))));
+        let error = AugmentedSource::new(manifest, inner, options(&[], SampleKeys::Auto));
+        assert_eq!(error.unwrap_err().to_string(), want);
+    }
 }
 
 #[test]
