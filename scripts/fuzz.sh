@@ -71,6 +71,9 @@ plant() {
     seed mxnet_index $data/recordio/golden/*.idx "$s"/rec/index/*.idx
     seed mxnet_list "$s"/rec/index/*.lst
     seed sagemaker_manifest "$s"/*/sagemaker/*.manifest
+    printf '%s\n' '{"source-ref": "s3://b/1.jpg", "class": 1, "class-metadata": {"type": "x"}}' \
+        '{"class": [0, "\u00e9"], "source-ref": "file:///d/2.jpg"}' >"$s/augmented"
+    seed augmented_manifest "$s/augmented"
 }
 
 run() { # run TARGET

@@ -87,6 +87,7 @@ pub struct AugmentedSource {
     fields: Vec<usize>,
     /// Attributes that become labels.
     labels: Vec<usize>,
+    keys: Keys,
     listing: Listing,
 }
 
@@ -118,7 +119,8 @@ pub fn read_augmented(
 
 impl AugmentedSource {
     /// Lists the samples of `manifest`. `inner` lists the objects of
-    /// [`AugmentedManifest::uris`], once each and in that order.
+    /// [`AugmentedManifest::uris`], once each and in that order, in any folders but under the names
+    /// that they have there.
     ///
     /// Fails with [`Error::Usage`] when it does not, when an attribute cannot be a label, when no
     /// attribute is left to be a field and for more than 2^32 files, and with [`Error::Refused`]
@@ -128,13 +130,7 @@ impl AugmentedSource {
         inner: Box<dyn Source>,
         options: AugmentedOptions,
     ) -> Result<Self> {
-        let (objects, listed) = (manifest.uris().len(), inner.listing().len());
-        if objects != listed {
-            return Err(Error::Usage(format!(
-                "{}: refers to {objects} objects, of which {listed} were listed",
-                options.name
-            )));
-        }
+        check(&manifest, inner.listing(), &options.name)?;
         let labels = labels::attributes(&manifest, &options.labels)?;
         let fields: Vec<usize> =
             (0..manifest.attributes().len()).filter(|a| !labels.contains(a)).collect();
@@ -152,8 +148,10 @@ impl AugmentedSource {
                 fields.len()
             )));
         }
-        let listing = list(&manifest, &*inner, &options, &fields)?;
-        Ok(Self { manifest, inner, options, fields, labels, listing })
+        let keys = Keys::new(&manifest, &fields, &options)?;
+        let names = FieldName::all(&manifest, &fields, !labels.is_empty());
+        let listing = list(&manifest, inner.listing(), &keys, &fields, &names);
+        Ok(Self { manifest, inner, options, fields, labels, keys, listing })
     }
 
     /// The labels that [`AugmentedOptions::labels`] asks for, as a table that
@@ -167,6 +165,14 @@ impl AugmentedSource {
             table: labels::table(self),
             name: self.options.name.clone(),
         })
+    }
+
+    /// What samples are called, now that it is known: never [`SampleKeys::Auto`].
+    pub fn keys(&self) -> SampleKeys {
+        match self.keys {
+            Keys::Of(_) => SampleKeys::Name,
+            Keys::Line => SampleKeys::Line,
+        }
     }
 
     /// What the source was made of.
@@ -245,28 +251,44 @@ fn pour(mut bytes: &[u8], sink: &mut dyn Sink) -> shardpack_store::Result<()> {
     Ok(())
 }
 
+/// Refuses a listing of other objects, or in another order: images would get each other's labels.
+fn check(manifest: &AugmentedManifest, objects: &Listing, name: &str) -> Result<()> {
+    let (wanted, listed) = (manifest.uris().len(), objects.len());
+    if wanted != listed {
+        return Err(Error::Usage(format!(
+            "{name}: refers to {wanted} objects, of which {listed} were listed"
+        )));
+    }
+    let mut pairs = manifest.uris().zip(objects.iter());
+    match pairs.find(|(uri, file)| names::base(uri).as_bytes() != file.name) {
+        Some((uri, file)) => {
+            Err(Error::Usage(format!("{name}: {uri} was listed as {}", file.display())))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The files of all lines, in the manifest's order.
 fn list(
     manifest: &AugmentedManifest,
-    inner: &dyn Source,
-    options: &AugmentedOptions,
+    objects: &Listing,
+    keys: &Keys,
     fields: &[usize],
-) -> Result<Listing> {
-    let names = FieldName::all(manifest, fields, !options.labels.is_empty());
-    let keys = Keys::new(manifest, fields, options)?;
+    names: &[FieldName],
+) -> Listing {
     let mut builder = ListingBuilder::default();
     let root = builder.dir(b"");
     builder.reserve(manifest.len() * fields.len(), 0);
     let mut name = String::new();
     for row in 0..manifest.len() {
-        for (&attribute, field) in fields.iter().zip(&names) {
+        for (&attribute, field) in fields.iter().zip(names) {
             name.clear();
             keys.append(manifest, row, &mut name);
             name.push('.');
             let (len, stamp) = match manifest.value(row, attribute) {
                 Some(Value::Ref { uri, number }) => {
                     field.append(uri, &mut name);
-                    let file = inner.listing().file(number);
+                    let file = objects.file(number);
                     (file.len, file.stamp)
                 }
                 Some(Value::Inline(value)) => {
@@ -279,5 +301,5 @@ fn list(
             builder.file(root, name.as_bytes(), len, stamp);
         }
     }
-    Ok(builder.finish(Vec::new()))
+    builder.finish(Vec::new())
 }

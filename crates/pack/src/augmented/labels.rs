@@ -1,7 +1,6 @@
 //! Attributes as labels.
 
 use shardpack_manifest::sagemaker::{AugmentedManifest, Inline, Value};
-use shardpack_store::Source;
 
 use super::AugmentedSource;
 use crate::{Error, Result};
@@ -31,8 +30,8 @@ pub(super) fn attributes(manifest: &AugmentedManifest, names: &[String]) -> Resu
 
 /// A JSON object `{"key": ..., "label": [...]}` for each line of the manifest, in that line.
 pub(super) fn table(source: &AugmentedSource) -> Vec<u8> {
-    let AugmentedSource { manifest, fields, labels, listing, .. } = source;
-    let mut table = Vec::new();
+    let AugmentedSource { manifest, labels, keys, .. } = source;
+    let (mut table, mut key) = (Vec::new(), String::new());
     let mut line = 1;
     for row in 0..manifest.len() {
         let number = manifest.line(row).unwrap_or_default();
@@ -45,12 +44,12 @@ pub(super) fn table(source: &AugmentedSource) -> Vec<u8> {
         if values.clone().any(|value| value.json() == "null") {
             continue;
         }
-        let name = listing.file((row * fields.len()) as u32).text.unwrap_or_default();
-        let key = name.split('.').next().unwrap_or_default();
+        key.clear();
+        keys.append(manifest, row, &mut key);
         let values: Vec<_> = values.map(spell).filter(|value| !value.is_empty()).collect();
         // Any text becomes JSON.
-        let key = serde_json::to_string(key).unwrap_or_default();
-        let row = format!("{{\"key\":{key},\"label\":[{}]}}", values.join(","));
+        let quoted = serde_json::to_string(&key).unwrap_or_default();
+        let row = format!("{{\"key\":{quoted},\"label\":[{}]}}", values.join(","));
         table.extend_from_slice(row.as_bytes());
     }
     table

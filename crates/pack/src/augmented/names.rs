@@ -88,7 +88,8 @@ fn safe(attribute: &str) -> String {
     if name.is_empty() { "attribute".to_owned() } else { name }
 }
 
-fn base(uri: &str) -> &str {
+/// The name of an object without its folder.
+pub(super) fn base(uri: &str) -> &str {
     uri.rsplit('/').next().unwrap_or_default()
 }
 
