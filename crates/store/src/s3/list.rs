@@ -82,6 +82,8 @@ impl Found {
     }
 }
 
+/// Times in a row that a page may say of itself that it comes next.
+const MOST_AGAIN: u32 = 3;
 /// Keys from which listings start, at most: each costs a request.
 const MOST_RANGES: usize = 256;
 
@@ -178,14 +180,27 @@ async fn list_range(
     end: Option<String>,
 ) -> Result<Found> {
     let mut found = Found::default();
+    let mut again = 0;
     loop {
         let mut one = Found::default();
+        let before = match &start {
+            Start::Token(token) => Some(token.clone()),
+            _ => None,
+        };
         let (next, _) = page(calls, place, start, None, &mut one).await?;
         let inside = |entry: &Entry<'_>| end.as_deref().is_none_or(|end| entry.key < end);
         // Whatever the order within a page: as long as one key lies inside, so may the next page's.
         let any = one.len() == 0 || one.iter().any(|entry| inside(&entry));
         one.iter().filter(inside).for_each(|entry| found.push(entry));
+        // A page may come twice, but a listing must get on.
+        again = if next.is_some() && next == before { again + 1 } else { 0 };
         match next {
+            Some(_) if again > MOST_AGAIN => {
+                return Err(Error::invalid(
+                    place.name(),
+                    "the listing comes back to the same page",
+                ));
+            }
             Some(token) if any => start = Start::Token(token),
             _ => return Ok(found),
         }

@@ -82,8 +82,9 @@ impl Backlog {
 
 /// Parts of an object at most: S3's limit.
 const MOST_PARTS: u64 = 10_000;
-/// Part of an object whose length nobody knows yet: 160 GB fit into the parts there may be.
-const UNKNOWN: u64 = 16 << 20;
+/// Parts of an object whose length nobody knows yet are so many times as long: 160 GB then fit into
+/// the parts there may be.
+const UNKNOWN: u64 = 2;
 
 /// An object in the making.
 #[derive(Debug)]
@@ -101,6 +102,8 @@ struct Shared {
     target: Target,
     /// S3's name for the upload, once the first part is to be sent.
     id: OnceCell<String>,
+    /// A try to get that name may have made another upload.
+    twins: AtomicBool,
     failed: AtomicBool,
     failure: Mutex<Option<Error>>,
 }
@@ -132,12 +135,14 @@ impl S3Upload {
     pub(super) fn new(s3: &S3, target: Target, len: Option<u64>) -> Self {
         let least = s3.calls().options.part;
         let part = match len {
-            Some(len) => least.max(len.div_ceil(MOST_PARTS).next_multiple_of(1 << 20)),
-            None => least.max(UNKNOWN),
+            Some(len) if len.div_ceil(MOST_PARTS) <= least => least,
+            Some(len) => len.div_ceil(MOST_PARTS).next_multiple_of(1 << 20),
+            None => UNKNOWN * least,
         };
         let shared = Shared {
             target,
             id: OnceCell::new(),
+            twins: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
         };
@@ -278,7 +283,7 @@ impl Upload for S3Upload {
         let parts = std::mem::take(&mut state.sending);
         self.s3.wait(self.complete(parts, crc64nvme))?;
         state.sealed = true;
-        Ok(())
+        self.s3.wait(self.shared.abort_twins(self.s3.calls()))
     }
 }
 
@@ -308,10 +313,11 @@ impl Drop for S3Upload {
             for part in sending {
                 let _ = part.await; // an abort does not stop parts that are under way
             }
+            // Nobody is left to tell; `sweep` finds what this could not remove.
             if let Some(id) = self.shared.id.get() {
-                // Nobody is left to tell; `sweep` finds what this could not remove.
                 let _ = abort(self.s3.calls(), &self.shared.target, id).await;
             }
+            let _ = self.shared.abort_twins(self.s3.calls()).await;
         });
     }
 }
@@ -381,7 +387,7 @@ impl Shared {
 
     async fn create(&self, calls: &Calls) -> Result<String> {
         let name = self.target.name();
-        let (answer, _) = calls
+        let (answer, unknown) = calls
             .write("CreateMultipartUpload", &name, 0, || {
                 let request = calls
                     .client
@@ -394,10 +400,24 @@ impl Shared {
                 async move { Ok(request.send().await?) }
             })
             .await?;
+        self.twins.fetch_or(unknown, Relaxed);
         match answer.upload_id() {
             Some(id) => Ok(id.to_owned()),
             None => Err(Error::invalid(name, "the server gave the upload no id")),
         }
+    }
+
+    /// Ends uploads to this very key whose names got lost on the way.
+    async fn abort_twins(&self, calls: &Calls) -> Result<()> {
+        if !self.twins.load(Relaxed) {
+            return Ok(());
+        }
+        for (target, id) in unfinished(calls, &self.target.bucket, &self.target.key).await? {
+            if target.key == self.target.key && self.id.get() != Some(&id) {
+                abort(calls, &target, &id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn complete(&self, calls: &Calls, sent: &[Sent], crc64: u64, len: u64) -> Result<()> {
