@@ -20,7 +20,7 @@ pub(super) fn run(args: &IndexArgs, log: Log, output: &mut Output) -> Result<Exi
     let display = super::display(args.output, "indexing", &progress, log);
     let defaults = AdoptOptions::default();
     let options =
-        AdoptOptions { jobs: args.work.jobs.unwrap_or(defaults.jobs), memory: args.work.memory.0 };
+        AdoptOptions { jobs: place.jobs(args.work, defaults.jobs), memory: args.work.memory.0 };
     let report = adopt(&dataset, &options, &progress)?;
     drop(display);
     match args.output.json {

@@ -26,7 +26,7 @@ pub(super) fn run(args: &UnpackArgs, log: Log, output: &mut Output) -> Result<Ex
     let options = UnpackOptions {
         splits: args.split.clone(),
         shards: args.shards.clone(),
-        jobs: args.work.jobs.unwrap_or(defaults.jobs),
+        jobs: place.jobs(args.work, defaults.jobs),
         memory: args.work.memory.0,
         durable: !args.no_fsync,
     };

@@ -35,7 +35,7 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     let against = args.against.as_deref().map(open).transpose()?;
     let options = VerifyOptions {
         against: against.as_deref(),
-        jobs: args.work.jobs.unwrap_or(defaults.jobs),
+        jobs: place.jobs(args.work, defaults.jobs),
         memory: args.work.memory.0,
         quick: args.quick,
     };

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::calls::Calls;
 use super::fault::{Class, Fault, chain};
-use super::range::{Pinned, header, parse, stamp};
+use super::range::{Pinned, header, parse};
 use super::retry::Retry;
 use crate::{Error, ErrorKind, Result, Sink};
 
@@ -194,8 +194,7 @@ fn check(
     range: Range<u64>,
     answer: &aws_sdk_s3::operation::get_object::GetObjectOutput,
 ) -> Result<()> {
-    let now = answer.e_tag().map(stamp);
-    if now.is_some_and(|now| now != object.stamp) {
+    if !object.is_same(answer.e_tag()) {
         return Err(changed(object, "its ETag differs"));
     }
     let brought = match answer.content_range() {

@@ -12,13 +12,22 @@ pub(super) struct Pinned {
     pub(super) len: u64,
     /// Hash of its ETag: of a million objects nobody keeps the texts. Every answer carries the
     /// ETag of the bytes it brings, so a hash proves as much as `If-Match`, which goes along as
-    /// soon as the text is known, and which some servers pass over.
+    /// soon as the text is known, and which some servers pass over. 0 of an object that was listed
+    /// without one: then only its length is held against it, and the ETag of the first answer.
     pub(super) stamp: u64,
     /// The ETag itself, once an answer brought it.
     pub(super) etag: Option<String>,
 }
 
 impl Pinned {
+    /// Whether an answer with this ETag is about the same bytes.
+    pub(super) fn is_same(&self, etag: Option<&str>) -> bool {
+        match etag {
+            Some(etag) if self.stamp != 0 => stamp(etag) == self.stamp,
+            _ => true,
+        }
+    }
+
     /// Its address.
     pub(super) fn name(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)

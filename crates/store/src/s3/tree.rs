@@ -125,8 +125,7 @@ impl Source for S3Tree {
         if range.is_empty() {
             let target = Target { bucket: object.bucket.clone(), key: object.key.clone() };
             let now = self.s3.wait(head(calls, &target))?;
-            let same =
-                now.len == object.len && now.etag.as_deref().map_or(0, stamp) == object.stamp;
+            let same = now.len == object.len && object.is_same(now.etag.as_deref());
             return if same { Ok(()) } else { Err(changed(&object, "its ETag or length differs")) };
         }
         self.s3.wait(read(calls, object, range, sink))
