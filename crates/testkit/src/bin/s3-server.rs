@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(root) = root {
         for bucket in fs::read_dir(&root)? {
             let bucket = bucket?;
-            if bucket.file_type()?.is_dir() {
+            if fs::metadata(bucket.path())?.is_dir() {
                 load(&server, &text(bucket.file_name())?, &bucket.path(), "")?;
             }
         }
@@ -49,7 +49,7 @@ fn load(server: &S3Server, bucket: &str, folder: &Path, prefix: &str) -> io::Res
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let key = format!("{prefix}{}", text(entry.file_name())?);
-        if entry.file_type()?.is_dir() {
+        if fs::metadata(entry.path())?.is_dir() {
             load(server, bucket, &entry.path(), &format!("{key}/"))?;
         } else {
             server.put_in(bucket, &key, fs::read(entry.path())?);

@@ -1,0 +1,209 @@
+"""Packs from S3, packs to S3 and reads it, beside the tools that copy: s5cmd, AWS CLI, rclone.
+
+    python3 benches/data.py DATA
+    cargo build --release -p shardpack -p shardpack-testkit
+    python3 benches/s3.py --data DATA --out OUT --peers VENV/bin
+
+All against the same server, `s3-server` of the testkit, on loopback and in memory. It takes processor
+time that the clients then lack, the same for each of them; its share stands in a column of its own.
+A peer's download is the first half of its job: the local pack that must follow is a row of its own.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import harness
+
+BUCKET = "bucket"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+"""Those of the test server."""
+CRT = "[default]\ns3 =\n    preferred_transfer_client = crt\n"
+
+
+class Server(NamedTuple):
+    process: subprocess.Popen
+    endpoint: str
+
+    def cpu(self) -> float:
+        """Seconds of processor so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def serving(options, root: Path | None, latency: int = 0):
+    """A server with what lies below `root` as its buckets."""
+    argv = [options.server, "--latency-ms", str(latency), *(["--root", root] if root else [])]
+    process = subprocess.Popen(list(map(str, argv)), stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=harness.first_in_line)
+    try:
+        endpoint = process.stdout.readline().strip()
+        if not endpoint:
+            sys.exit(f"{options.server} did not start")
+        os.environ["AWS_ENDPOINT_URL"] = endpoint
+        yield Server(process, endpoint)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def root_of(options, **folders: Path) -> Path:
+    """A folder whose bucket holds these folders."""
+    root = harness.empty(options.out / "root")
+    (root / BUCKET).mkdir(parents=True)
+    for name, folder in folders.items():
+        (root / BUCKET / name).symlink_to(folder.resolve())
+    return root
+
+
+def size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def copies(options, source: str, out: Callable) -> list[tuple[str, Callable]]:
+    """How each peer copies a prefix to a folder, or a folder to a prefix, which `out` tells."""
+    everything = f"{source}/*" if source.startswith("s3://") else f"{source}/"
+
+    def s5cmd(depth: int) -> Callable:
+        flags = ["--numworkers", depth, "--log", "error", "cp", "--concurrency", "8", "--part-size", "8"]
+        return lambda n: [options.peers / "s5cmd", *flags, everything, f"{out(n)}/"]
+
+    def aws(n: int) -> list:
+        return [options.peers / "aws", "s3", "cp", "--recursive", "--only-show-errors", f"{source}/", f"{out(n)}/"]
+
+    def rclone(n: int) -> list:
+        remote = ":s3,provider=Other,force_path_style=true,env_auth=true:"
+        places = [str(place).replace("s3://", remote) for place in (source, out(n))]
+        flags = ["--s3-endpoint", os.environ["AWS_ENDPOINT_URL"], "--transfers", "64", "--checkers", "64"]
+        return [options.peers / "rclone", "copy", *flags, *places]
+
+    known = [("s5cmd, 64 workers", "s5cmd", s5cmd(64)), ("s5cmd, 256 workers", "s5cmd", s5cmd(256)), ("aws s3 cp, CRT", "aws", aws), ("rclone, 64 transfers", "rclone", rclone)]
+    return [(name, argv) for name, tool, argv in known if options.peers and (options.peers / tool).exists()]
+
+
+@dataclass
+class Row:
+    name: str
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    servers: list[float] = field(default_factory=list)
+    peaks: list[int] = field(default_factory=list)
+
+
+def compare(options, server: Server, commands: list[tuple[str, Callable]], gigabytes: float, title: str) -> list[Row]:
+    """Each command once a round, each round starting with another one. A command is made of a number
+    that no other run has, for those that need a place of their own."""
+    rows = {name: Row(name) for name, _ in commands}
+    runs = itertools.count()
+    for number in range(options.rounds):
+        turn = number % len(commands)
+        for name, argv in commands[turn:] + commands[:turn]:
+            if name not in rows:
+                continue
+            harness.empty(options.out / "run")
+            before = server.cpu()
+            try:
+                run = harness.measure(argv(next(runs)))
+            except RuntimeError as error:
+                print(f"{title}: {name}: {error}", file=sys.stderr)
+                del rows[name]
+                continue
+            served = server.cpu() - before
+            harness.record(options.results, run, s3=title, name=name, server_cpu=served)
+            row = rows[name]
+            row.walls.append(run.wall), row.cpus.append(run.cpu), row.servers.append(served), row.peaks.append(run.rss)
+            print(f"{title}: {name}: {run.wall:.2f} s, {run.cpu:.2f} cpu s", file=sys.stderr)
+    table(title, list(rows.values()), gigabytes)
+    return list(rows.values())
+
+
+def table(title: str, rows: list[Row], gigabytes: float) -> None:
+    head = [title, "seconds", "cpu s/GB", "server cpu s/GB", "peak MiB"]
+    lines = [
+        [row.name, harness.spread(row.walls), f"{statistics.median(row.cpus) / gigabytes:.2f}",
+         f"{statistics.median(row.servers) / gigabytes:.2f}", max(row.peaks) >> 20]
+        for row in rows
+    ]  # fmt: skip
+    print("\n" + harness.table(head, lines) + "\n", flush=True)
+
+
+def pack(options, source, out, *flags, jobs=harness.CORES) -> list:
+    return [options.shardpack, "pack", source, out, "--no-fsync", "--quiet", "--jobs", jobs, *flags]
+
+
+def depths(options, uri: str) -> list[tuple[str, Callable]]:
+    """A pack to local shards with each number of requests under way."""
+    out = options.out / "run"
+    return [(f"shardpack pack, --io-depth {d}", lambda _, d=d: pack(options, uri, out, "--io-depth", d)) for d in options.depths]
+
+
+def small(options) -> None:
+    """20,000 objects of 110 KB to local shards."""
+    source, out, uri = options.data / "A", options.out / "run", f"s3://{BUCKET}/A"
+    with serving(options, root_of(options, A=source)) as server:
+        commands = [*depths(options, f"{uri}/"), *copies(options, uri, lambda _: out)]
+        commands.append(("shardpack pack of a local copy", lambda _: pack(options, source, out)))
+        compare(options, server, commands, size(source) / 1e9, "20,000 objects of 110 KB")
+
+
+def far(options) -> None:
+    """A part of them, from a server that takes 20 ms for every request."""
+    part = harness.empty(options.out / "part")
+    for folder in sorted((options.data / "A").iterdir())[: options.folders]:
+        shutil.copytree(folder, part / folder.name)
+    count = sum(1 for file in part.rglob("*") if file.is_file())
+    with serving(options, root_of(options, A=part), latency=20) as server:
+        uri, out = f"s3://{BUCKET}/A/", options.out / "run"
+        loop = ("one request at a time", lambda _: pack(options, uri, out, "--io-depth", 1, jobs=1))
+        rows = compare(options, server, [loop, *depths(options, uri)], size(part) / 1e9, f"{count} objects, 20 ms a request")
+        for row in rows[1:]:
+            print(f"{row.name}: {statistics.median(rows[0].walls) / statistics.median(row.walls):.1f} times the loop")
+
+
+def large(options) -> None:
+    """Shards of 150 MB, down and up."""
+    shards, out, uri = options.out / "shards", options.out / "run", f"s3://{BUCKET}/set"
+    if not (shards / "manifest.json").exists():
+        harness.measure(pack(options, options.data / "A", harness.empty(shards)))
+    gigabytes = size(shards / "shards") / 1e9
+    with serving(options, root_of(options, set=shards)) as server:
+        verify = ("shardpack verify: reads and checks all", lambda _: [options.shardpack, "verify", uri, "--quiet"])
+        commands = [verify, *copies(options, f"{uri}/shards", lambda _: out)]
+        compare(options, server, commands, gigabytes, "GET of 150 MB shards")
+    with serving(options, None) as server:
+        place = lambda n: f"s3://{BUCKET}/{n}"  # noqa: E731
+        commands = [("shardpack pack, local to S3", lambda n: pack(options, options.data / "A", place(n)))]
+        commands += copies(options, str(shards / "shards"), place)
+        compare(options, server, commands, gigabytes, "PUT of 150 MB shards")
+
+
+def main() -> None:
+    arguments = harness.parser(__doc__)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", harness.HERE.parent / "target"))
+    arguments.add_argument("--server", type=Path, default=target / "release/s3-server")
+    arguments.add_argument("--peers", type=Path, help="folder with s5cmd, aws and rclone")
+    arguments.add_argument("--depths", type=lambda text: [int(part) for part in text.split(",")], default=[16, 64, 128])
+    arguments.add_argument("--folders", type=int, default=20, help="folders of set A that are packed at 20 ms a request")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--only", default="small,far,large")
+    options = arguments.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    config = options.out / "aws-config"
+    config.write_text(CRT)
+    os.environ |= KEYS | {"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    print(harness.machine() + "\n", flush=True)
+    for part in options.only.split(","):
+        {"small": small, "far": far, "large": large}[part](options)
+
+
+if __name__ == "__main__":
+    main()
