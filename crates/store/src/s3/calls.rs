@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::fault::{Answer, Class, Fault};
 use super::options::S3Options;
-use super::pace::{Pace, Rate};
+use super::pace::{Pace, Rate, Turn};
 use super::retry::Retry;
 use super::upload::Backlog;
 use crate::Result;
@@ -61,6 +61,13 @@ impl Calls {
     /// Waits until one more request may be sent.
     pub(super) async fn pass(&self) {
         self.requests.take(1).await;
+    }
+
+    /// Waits for a turn to read, and until the request may be sent.
+    pub(super) async fn read_turn(&self) -> Turn<'_> {
+        let turn = self.reads.enter().await;
+        self.pass().await;
+        turn
     }
 
     /// Waits for as long as `bytes` may take to arrive.

@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -19,6 +20,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::calls::Calls;
 use super::options::S3Options;
 use super::uri::S3Uri;
+use super::wire::{Signer, Wire};
 use crate::{Error, Result};
 
 /// A connection to S3, which all sources and stores of a run share. Clones are the same one.
@@ -28,6 +30,7 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct S3 {
     calls: Arc<Calls>,
+    keys: Arc<Keys>,
     // Behind its own counter: a task on the runtime must never be the last to drop it.
     runtime: Arc<Runtime>,
 }
@@ -46,14 +49,32 @@ impl S3 {
             .enable_all()
             .build()
             .map_err(|e| Error::io(e, "threads"))?;
-        let client = runtime.block_on(client(uri, &options));
+        let (client, provider) = runtime.block_on(client(uri, &options));
+        let keys = Keys::new(provider);
         let calls = Arc::new(Calls::new(client, options));
-        Ok(Self { calls, runtime: Arc::new(runtime) })
+        Ok(Self { calls, keys: Arc::new(keys), runtime: Arc::new(runtime) })
     }
 
     /// Repetitions of failed requests so far.
     pub fn retries(&self) -> u64 {
         self.calls.retries.load(Relaxed)
+    }
+
+    /// The short way to a bucket's objects, where there is one.
+    pub(super) fn wire(&self, bucket: &str) -> Result<Option<Wire>> {
+        if self.calls.options.anonymous || self.keys.provider.is_none() {
+            return Ok(None);
+        }
+        let options = &self.calls.options;
+        match self.wait(Signer::new(&self.calls.client, bucket)) {
+            Some(signer) => Wire::new(signer, options.stall, options.request_payer),
+            None => Ok(None),
+        }
+    }
+
+    /// The credentials of this moment; none where the SDK has to tell why there are none.
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        self.wait(self.keys.get())
     }
 
     pub(super) fn calls(&self) -> &Arc<Calls> {
@@ -76,7 +97,7 @@ impl fmt::Debug for S3 {
     }
 }
 
-async fn client(uri: &S3Uri, options: &S3Options) -> Client {
+async fn client(uri: &S3Uri, options: &S3Options) -> (Client, Option<SharedCredentialsProvider>) {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http());
     if let Some(profile) = &options.profile {
         loader = loader.profile_name(profile);
@@ -111,16 +132,40 @@ async fn client(uri: &S3Uri, options: &S3Options) -> Client {
         }
         Client::from_conf(builder.build())
     };
+    let provider = shared.credentials_provider();
     if known {
-        return build(None);
+        return (build(None), provider);
     }
     let fallback = build(Some(Region::from_static("us-east-1")));
-    if own {
-        return fallback;
+    let region = if own { None } else { region_of(&fallback, uri.bucket()).await };
+    let client = region.map_or(fallback, |region| build(Some(Region::new(region))));
+    (client, provider)
+}
+
+/// Credentials for requests of our own, asked for again before they run out.
+#[derive(Debug)]
+struct Keys {
+    provider: Option<SharedCredentialsProvider>,
+    held: tokio::sync::Mutex<Option<Credentials>>,
+}
+
+/// Credentials are renewed so long before they run out, and tried again no sooner than this.
+const RENEW: Duration = Duration::from_secs(5 * 60);
+
+impl Keys {
+    fn new(provider: Option<SharedCredentialsProvider>) -> Self {
+        Self { provider, held: tokio::sync::Mutex::default() }
     }
-    match region_of(&fallback, uri.bucket()).await {
-        Some(region) => build(Some(Region::new(region))),
-        None => fallback,
+
+    async fn get(&self) -> Option<Credentials> {
+        let mut held = self.held.lock().await;
+        let lasts =
+            |keys: &&Credentials| keys.expiry().is_none_or(|end| end > SystemTime::now() + RENEW);
+        if let Some(keys) = held.as_ref().filter(lasts) {
+            return Some(keys.clone());
+        }
+        *held = self.provider.as_ref()?.provide_credentials().await.ok();
+        held.clone()
     }
 }
 

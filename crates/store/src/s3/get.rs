@@ -76,6 +76,20 @@ pub(super) async fn read<S: Sink + ?Sized>(
     result
 }
 
+/// Goes on with a read that ended in a fault.
+pub(super) async fn resume<S: Sink + ?Sized>(
+    calls: &Arc<Calls>,
+    object: Pinned,
+    range: Range<u64>,
+    fault: Option<Fault>,
+    sink: &mut S,
+) -> Result<()> {
+    if let Some(fault) = fault {
+        Retry::new(calls, "GetObject", &object.name()).after(fault).await?;
+    }
+    read(calls, object, range, sink).await
+}
+
 /// Reads a range into memory.
 pub(super) async fn collect(
     calls: &Calls,

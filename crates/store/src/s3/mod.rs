@@ -20,6 +20,7 @@ mod store;
 mod tree;
 mod upload;
 mod uri;
+mod wire;
 
 pub use connect::S3;
 pub use options::{OnRetry, Retried, S3Encryption, S3Options};

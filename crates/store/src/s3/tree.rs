@@ -1,17 +1,21 @@
 //! Objects of a bucket as files to pack.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use tokio::task::JoinSet;
 
 use super::connect::S3;
-use super::get::{changed, read};
+use super::fault::Class;
+use super::get::{PART, changed, read, resume};
 use super::keys::Naming;
 use super::list::{Found, list};
 use super::put::{Target, head};
 use super::range::{Pinned, stamp};
 use super::uri::S3Uri;
+use super::wire::{Outcome, Wire};
 use crate::listing::check_count;
 use crate::path::split;
 use crate::{Error, FileId, Listing, ListingBuilder, Result, Sink, Source};
@@ -35,6 +39,8 @@ pub struct S3Tree {
     s3: S3,
     listing: Listing,
     keys: Keys,
+    /// The short way to each bucket.
+    wires: HashMap<String, Option<Wire>>,
     name: String,
 }
 
@@ -61,7 +67,8 @@ impl S3Tree {
         let base = base(uri, &naming, &found)?;
         let listing = listing(uri, &found, base.len(), rules)?;
         let keys = Keys::Below { bucket: uri.bucket().into(), base };
-        Ok(Self { s3, listing, keys, name: uri.to_string() })
+        let wires = wires(&s3, [uri.bucket()])?;
+        Ok(Self { s3, listing, keys, wires, name: uri.to_string() })
     }
 
     /// The objects that `uris` name, in that order; each is looked at for its length and version.
@@ -90,12 +97,37 @@ impl S3Tree {
                 reason,
             ));
         }
-        Ok(Self { s3, listing, keys: Keys::Named(uris), name })
+        let wires = wires(&s3, uris.iter().map(S3Uri::bucket))?;
+        Ok(Self { s3, listing, keys: Keys::Named(uris), wires, name })
     }
 
     /// The address of a file.
     pub fn uri(&self, file: FileId) -> String {
         self.pinned(file).name()
+    }
+
+    /// A read of one request: over a connection of our own, if there is a way.
+    fn small(&self, mut object: Pinned, range: Range<u64>, sink: &mut dyn Sink) -> Result<()> {
+        let (calls, start, end) = (self.s3.calls(), range.start, range.end);
+        let wire = self.wires.get(&object.bucket).and_then(Option::as_ref);
+        let (Some(wire), Some(credentials)) = (wire, self.s3.credentials()) else {
+            return self.s3.wait(read(calls, object, range, sink));
+        };
+        let turn = self.s3.wait(calls.read_turn());
+        match wire.get(&credentials, &mut object, range, sink)? {
+            Outcome::Done => {
+                turn.answered();
+                self.s3.wait(calls.receive(end - start));
+                Ok(())
+            }
+            Outcome::Rest(at, fault) => {
+                match &fault {
+                    Some(fault) if fault.class == Class::Slow => turn.throttled(),
+                    _ => drop(turn),
+                }
+                self.s3.wait(resume(calls, object, at..end, fault, sink))
+            }
+        }
     }
 
     fn pinned(&self, id: FileId) -> Pinned {
@@ -128,12 +160,29 @@ impl Source for S3Tree {
             let same = now.len == object.len && object.is_same(now.etag.as_deref());
             return if same { Ok(()) } else { Err(changed(&object, "its ETag or length differs")) };
         }
-        self.s3.wait(read(calls, object, range, sink))
+        if range.end - range.start > PART {
+            return self.s3.wait(read(calls, object, range, sink));
+        }
+        self.small(object, range, sink)
     }
 
     fn describe(&self) -> String {
         self.name.clone()
     }
+}
+
+/// The short way to each bucket.
+fn wires<'b>(
+    s3: &S3,
+    buckets: impl IntoIterator<Item = &'b str>,
+) -> Result<HashMap<String, Option<Wire>>> {
+    let mut wires = HashMap::new();
+    for bucket in buckets {
+        if !wires.contains_key(bucket) {
+            wires.insert(bucket.to_owned(), s3.wire(bucket)?);
+        }
+    }
+    Ok(wires)
 }
 
 /// What the keys of all files start with.
