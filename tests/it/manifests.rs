@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde_json::Value;
 use shardpack_testkit::s3::S3Server;
 
 use crate::program::{Home, Ran, Random, Running};
@@ -150,9 +151,7 @@ fn augmented(start: &str) -> String {
 fn attributes_of_an_augmented_manifest_become_fields_and_labels() {
     let world = World::new();
     for (name, _) in IMAGES {
-        world
-            .home
-            .write(&format!("img/m{}", name.replace("jpg", "jpg")), format!("mask of {name}"));
+        world.home.write(&format!("img/m{name}"), format!("mask of {name}"));
         world.server.put(&format!("img/m{name}"), format!("mask of {name}"));
     }
     let local = format!("file://{}/", world.home.path("img").display());
@@ -185,15 +184,42 @@ fn label_attributes_are_class_ids() {
     let world = World::new();
     world.home.write("lines.jsonl", augmented(&s3("img/")));
     let options = "--source-type augmented --attributes image-ref --label-attribute class";
-    let mut found = world.packed("lines.jsonl", options, "--format webdataset");
-    let classes = ["1.cls", "2.cls", "3.cls"].map(|name| found.remove(name).unwrap_or_default());
-    assert_eq!(classes, ["1", "0", "1"], "{found:?}");
-    assert_eq!(found, files([("1.jpg", "one"), ("2.jpg", "two"), ("3.jpg", "three")]));
+    let images = files([("1.jpg", "one"), ("2.jpg", "two"), ("3.jpg", "three")]);
+    assert_eq!(world.packed("lines.jsonl", options, "--format webdataset"), images);
+    let classes = ["dog", "cat", "dog"];
+    for (row, (class, id)) in rows(&world).iter().zip(classes.iter().zip(["1", "0", "1"])) {
+        let body = |name: &str| {
+            let fields = row["fields"].as_array().expect("fields");
+            let field = fields.iter().find(|field| field["name"] == name).expect(name);
+            let len = field["bytes"].as_u64().expect("a length");
+            String::from_utf8(shard(&world, row, &field["offset"], len as usize)).expect("UTF-8")
+        };
+        assert_eq!((body("cls").as_str(), body("cls.txt").as_str()), (id, *class));
+    }
 
-    let found = world.packed("lines.jsonl", options, "--format recordio --order source");
-    assert_eq!(found.len(), 3, "{found:?}");
-    let listed = world.line("ls dst --json --long").done().stdout;
-    println!("{listed}");
+    let format = "--format recordio --order source";
+    assert_eq!(world.packed("lines.jsonl", options, format), images);
+    // The label is the header's second word, behind magic, length and flag.
+    let label = |row: &Value| {
+        let header = shard(&world, row, &row["offset"], 16);
+        f32::from_le_bytes(header[12..].try_into().expect("four bytes"))
+    };
+    assert_eq!(rows(&world).iter().map(label).collect::<Vec<_>>(), [1.0, 0.0, 1.0]);
+}
+
+/// The samples of `dst`, by key.
+fn rows(world: &World) -> Vec<Value> {
+    let listed = world.line("ls dst --json").done().json();
+    let mut rows = listed.as_array().expect("rows").clone();
+    rows.sort_by_key(|row| row["key"].to_string());
+    rows
+}
+
+/// Bytes of the shard that a row is in.
+fn shard(world: &World, row: &Value, offset: &Value, len: usize) -> Vec<u8> {
+    let path = world.home.path("dst").join(row["shard"].as_str().expect("a shard"));
+    let offset = offset.as_u64().expect("an offset") as usize;
+    fs::read(path).expect("a shard")[offset..offset + len].to_vec()
 }
 
 #[test]
