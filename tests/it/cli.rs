@@ -23,6 +23,8 @@ const PACKS: &[&str] = &[
     "pack src d9 --group ^(?<key>.*)[.](?<field>jpg|txt)$ --order shuffle:7 --exclude odd",
     "pack src d10 --bare-field raw --format tfrecord --compress zlib --order source --dry-run",
     "pack src d11 --exclude odd --index dali,wids",
+    "pack manifest d12 --source-type manifest --strip-prefix",
+    "pack lines d13 --source-type augmented --attributes a-ref --label-attribute b",
 ];
 
 /// Twenty samples in two class folders, and one file without an extension.
@@ -40,6 +42,9 @@ fn tree(home: &Home) {
     home.write("src/odd", "no extension");
     home.write("table.csv", table);
     home.write("names", names);
+    home.write("manifest", r#"[{"prefix": "src/"}, "a/00.jpg", "b/01.jpg"]"#);
+    let image = home.path("src/a/00.jpg");
+    home.write("lines", format!(r#"{{"a-ref": "file://{}", "b": 3}}"#, image.display()));
 }
 
 #[test]

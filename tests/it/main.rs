@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod damage;
+mod manifests;
 mod packing;
 mod program;
 mod reading;

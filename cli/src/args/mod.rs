@@ -25,7 +25,7 @@ pub(crate) use ls::LsArgs;
 pub(crate) use output::{OutputArgs, ProgressArg};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
-pub(crate) use source::{HiddenArg, SourceArgs, SymlinksArg};
+pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use verify::VerifyArgs;
 

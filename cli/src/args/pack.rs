@@ -22,7 +22,7 @@ use crate::size::ByteSize;
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct PackArgs {
-    /// A folder, a .tar, a .zip, or s3://bucket/prefix
+    /// A folder, a .tar, a .zip, or s3://bucket/prefix; or what --source-type says
     #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
     pub(crate) source: PathBuf,
     /// A folder, or s3://bucket/prefix, that is new or empty, or holds the unfinished work of this
@@ -107,7 +107,7 @@ pub(crate) struct LabelArgs {
     /// `folder`: the folder of a sample is its class; the folders that give samples to this run are
     /// numbered from 0 by sorted name, so a filter may move the numbers. `csv`: a table with
     /// a header row. `jsonl`: a JSON object a line. `lst`: MXNet's list of id, labels and path.
-    #[arg(long, value_name = "FROM")]
+    #[arg(long, value_name = "FROM", conflicts_with = "label_attribute")]
     pub(crate) labels: Option<LabelsArg>,
     /// Column or JSON key that names the sample, by key or path [default: the first column]
     #[arg(long, value_name = "NAME", requires = "labels")]

@@ -19,9 +19,9 @@ use crate::signal;
 use crate::size::{bytes, counted};
 
 pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit> {
-    let options = options(args)?;
+    let mut options = options(args)?;
     options.check()?;
-    let kind = source::kind(&args.source)?;
+    let kind = source::kind(&args.source, &args.files)?;
     let walked =
         matches!(kind, source::Kind::Folder | source::Kind::S3) && args.files.files_from.is_none();
     destination::check(&args.source, &args.destination, walked)?;
@@ -32,7 +32,8 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
     // A quarter of the memory is for parts on their way to or from S3.
     let limits = s3::Limits { io_depth: options.io_depth, memory: options.memory / 4 };
     let opening = source::Opening { files: &args.files, s3: &args.s3, limits, log };
-    let source = source::open(&args.source, opening)?;
+    let source::Opened { source, labels } = source::open(&args.source, opening)?;
+    options.labels = options.labels.or(labels);
     if args.run.dry_run {
         let report = dry_run(&*source, &options, &progress)?;
         drop(display);

@@ -31,7 +31,7 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     let limits =
         super::s3::Limits { io_depth: WalkOptions::default().io_depth, ..Default::default() };
     let opening = source::Opening { files: &args.files, s3: &args.dataset.s3, limits, log };
-    let open = |path| source::open(path, opening);
+    let open = |path| source::open(path, opening).map(|opened| opened.source);
     let against = args.against.as_deref().map(open).transpose()?;
     let options = VerifyOptions {
         against: against.as_deref(),

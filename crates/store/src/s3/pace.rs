@@ -139,6 +139,12 @@ mod tests {
         pace.turns.available_permits()
     }
 
+    /// Limit and debt.
+    fn state(pace: &Pace) -> (usize, usize) {
+        let state = pace.state();
+        (state.limit, state.debt)
+    }
+
     #[test]
     fn a_complaint_halves_and_answers_restore() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -149,19 +155,19 @@ mod tests {
             let now = Instant::now();
             pace.throttled(now);
             pace.throttled(now + ONE_CUT / 2); // the same burst
-            assert_eq!((pace.state().limit, pace.state().debt), (4, 4));
+            assert_eq!(state(&pace), (4, 4));
             drop(turns);
-            assert_eq!((free(&pace), pace.state().debt), (5, 1), "three turns did not come back");
+            assert_eq!((free(&pace), state(&pace).1), (5, 1), "three turns did not come back");
             pace.enter().await.answered();
-            assert_eq!((free(&pace), pace.state().debt), (4, 0));
+            assert_eq!((free(&pace), state(&pace).1), (4, 0));
             for _ in 0..100 {
                 pace.enter().await.answered();
             }
-            assert_eq!((free(&pace), pace.state().limit), (8, 8), "never more than at the start");
+            assert_eq!((free(&pace), state(&pace).0), (8, 8), "never more than at the start");
             for i in 1..10 {
                 pace.throttled(now + ONE_CUT * 2 * i);
             }
-            assert_eq!(pace.state().limit, 1, "never none");
+            assert_eq!(state(&pace).0, 1, "never none");
         });
     }
 
