@@ -133,6 +133,26 @@ fn it_is_a_source() {
 }
 
 #[test]
+fn small_reads_take_one_request_each_and_share_connections() {
+    let server = server();
+    let keys = ["a b", "a+b", "ü/é", "x%2Fy", "q?=&#", "~t-._", "(b)!*'", "tab\tc", "$,;:@"];
+    keys.iter().for_each(|key| server.put(&format!("in/{key}"), pattern(1000)));
+    let tree = S3Tree::open(connect(options(&server)), &uri("in/"), &|_| None).unwrap();
+    server.forget_calls();
+    for id in 0..keys.len() as u32 {
+        assert_eq!(fetch(&tree, id, 0, 1000).unwrap(), pattern(1000));
+        assert_eq!(fetch(&tree, id, 10, 20).unwrap(), pattern(1000)[10..30]);
+    }
+    let calls = server.calls();
+    assert_eq!(calls.len(), 2 * keys.len(), "no request was sent twice");
+    for call in calls {
+        let agent = call.header("user-agent").unwrap_or_default();
+        assert!(agent.starts_with("shardpack/"), "{:?} went the long way", call.key);
+        assert!(matches!(call.status, Some(200 | 206)), "{:?}: {:?}", call.key, call.status);
+    }
+}
+
+#[test]
 fn prefixes_are_taken_as_channels_take_them() {
     let server = server();
     for key in ["data/train/x.jpg", "data/train/y/z.jpg", "data/val-01.jpg", "data/val-02.jpg"] {
