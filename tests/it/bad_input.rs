@@ -52,7 +52,9 @@ const CASES: &[Case] = &[
         |h| dangling(h, "src/a.jpg"),
         &["a.jpg: is a symbolic link that points nowhere"],
     ),
-    ("pack s3://bucket/src dst", nothing, &["s3:// is not a path"]),
+    ("pack gs://bucket/src dst", nothing, &["gs:// is not a path", "s3://bucket/prefix"]),
+    ("pack s3://ab/src dst", nothing, &["s3://ab/src", "bucket's name"]),
+    ("pack s3://bucket/src.tar dst", nothing, &["archives are read from a file"]),
     ("pack src dst --files-from list", tree, &["--files-from list", "not found"]),
     (
         "pack src dst --files-from list",
@@ -84,7 +86,9 @@ const CASES: &[Case] = &[
     ("pack src dst", |h| tree_and(h, "dst"), &["dst: is a file", "hint:"]),
     ("pack src dst", |h| tree_and(h, "dst/mine"), &["dst", "not empty", "mine"]),
     ("pack src dst", |h| tree_and(h, "dst/.mine"), &["dst", "not empty", ".mine"]),
-    ("pack src s3://bucket/dst", tree, &["s3:// is not a path", "aws s3 sync"]),
+    ("pack src gs://bucket/dst", tree, &["gs:// is not a path", "s3://bucket/prefix"]),
+    ("pack src dst --sse rot13", tree, &["s3, kms or kms:KEY"]),
+    ("pack src dst --max-requests 0", tree, &["a number above 0"]),
     // Options.
     (
         "pack src dst --format parquet",
@@ -192,7 +196,7 @@ const CASES: &[Case] = &[
     // Datasets that are none.
     ("verify nowhere", nothing, &["nowhere: no such file", "hint:"]),
     ("verify dst", |h| dir(h, "dst"), &["dst"]),
-    ("ls s3://bucket/dst", nothing, &["s3:// is not a path"]),
+    ("ls gs://bucket/dst", nothing, &["gs:// is not a path"]),
     ("verify dst --quick --against src", nothing, &["--quick", "--against"]),
     ("man frobnicate", nothing, &["no command \"frobnicate\""]),
 ];

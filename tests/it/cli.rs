@@ -23,6 +23,10 @@ const PACKS: &[&str] = &[
     "pack src d9 --group ^(?<key>.*)[.](?<field>jpg|txt)$ --order shuffle:7 --exclude odd",
     "pack src d10 --bare-field raw --format tfrecord --compress zlib --order source --dry-run",
     "pack src d11 --exclude odd --index dali,wids",
+    "pack src d14 --exclude odd --profile p --region r --endpoint-url http://127.0.0.1:1 --path-style=true",
+    "pack src d15 --exclude odd --no-sign-request --request-payer --max-attempts 3 --max-errors 4",
+    "pack src d16 --exclude odd --storage-class STANDARD_IA --sse kms:key --acl private --tags a=b",
+    "pack src d17 --exclude odd --stall-timeout 5 --max-requests 0.5 --max-bandwidth 50MB",
     "pack manifest d12 --source-type manifest --strip-prefix",
     "pack lines d13 --source-type augmented --attributes a-ref --label-attribute b",
 ];
@@ -53,7 +57,11 @@ fn every_flag_of_pack_is_taken() {
     tree(&home);
     let mut used = BTreeSet::from(["--help".to_owned()]);
     for line in PACKS {
-        used.extend(line.split_whitespace().filter(|a| a.starts_with("--")).map(str::to_owned));
+        used.extend(
+            line.split_whitespace()
+                .filter(|a| a.starts_with("--"))
+                .map(|a| a.split('=').next().unwrap_or(a).to_owned()),
+        );
         home.line(line).done();
     }
     let help = home.line("pack --help").done().stdout;

@@ -22,7 +22,7 @@ pub(crate) struct S3Args {
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
     /// The bucket is part of the path, not of the host's name [default: with an endpoint]
-    #[arg(long, value_name = "YES|NO", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) path_style: Option<bool>,
     /// Send no credentials: public buckets
     #[arg(long)]
