@@ -217,6 +217,11 @@ impl S3Server {
         self.shared.log.calls()
     }
 
+    /// How many requests there were so far; cheap enough to ask again and again.
+    pub fn call_count(&self) -> usize {
+        self.shared.log.len()
+    }
+
     /// Forgets the requests so far.
     pub fn forget_calls(&self) {
         self.shared.log.clear();
