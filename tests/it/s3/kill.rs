@@ -74,7 +74,8 @@ impl Corpus {
             killed += usize::from(running.kill());
             let left = cloud.objects("dst/");
             if left.contains_key("manifest.json") {
-                let published = left.into_iter().filter(|(name, _)| !name.starts_with(".shardpack"));
+                let published =
+                    left.into_iter().filter(|(name, _)| !name.starts_with(".shardpack"));
                 same(&published.collect(), whole);
             }
         }
@@ -108,7 +109,8 @@ impl Corpus {
 
 /// Shards whose index is there: `shards/NAME`.
 fn sealed(files: &Files) -> Vec<String> {
-    let index = |name: &String| Some(name.strip_prefix("index/")?.strip_suffix(".index")?.to_owned());
+    let index =
+        |name: &String| Some(name.strip_prefix("index/")?.strip_suffix(".index")?.to_owned());
     files.keys().filter_map(index).map(|name| format!("shards/{name}")).collect()
 }
 

@@ -85,7 +85,8 @@ fn wipe(server: &S3Server, prefix: &str) {
 fn difference(found: &Files, expected: &Files) -> Option<String> {
     let missing = expected.keys().filter(|name| !found.contains_key(*name));
     let extra = found.keys().filter(|name| !expected.contains_key(*name));
-    let other = found.iter().filter(|(name, bytes)| expected.get(*name).is_some_and(|e| e != *bytes));
+    let other =
+        found.iter().filter(|(name, bytes)| expected.get(*name).is_some_and(|e| e != *bytes));
     let all: Vec<String> = missing
         .map(|name| format!("{name} is missing"))
         .chain(extra.map(|name| format!("{name} is extra")))

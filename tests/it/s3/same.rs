@@ -1,8 +1,8 @@
 //! The same tree gives the same dataset wherever it lies and wherever it goes, and every command
 //! tells of it the same.
 
-use shardpack_testkit::s3::S3Config;
 use serde_json::Value;
+use shardpack_testkit::s3::S3Config;
 
 use super::{Cloud, S3Server, difference, same, tree};
 use crate::program::Random;
@@ -28,7 +28,8 @@ fn a_tree_packs_to_the_same_bytes_from_and_to_anywhere() {
         assert!(shards > 2, "{options}: {shards} shards");
         for jobs in [1, 4] {
             let more = format!("--target 40kB --jobs {jobs} {options}");
-            let report = cloud.line(&format!("pack src s3://bucket/dst {more} --json")).done().json();
+            let report =
+                cloud.line(&format!("pack src s3://bucket/dst {more} --json")).done().json();
             assert_eq!(report["doubts"], serde_json::json!([]));
             same(&cloud.objects("dst/"), &whole);
             cloud.wipe("dst/");
@@ -94,7 +95,10 @@ fn every_command_tells_the_same_of_a_dataset_on_s3() {
             }
             let there = cloud.line(&line.replace("DST", address)).done().stdout;
             let anywhere = |text: &str| {
-                text.replace("s3://bucket/dst", "dst").replace("dst/:", "dst:").replace("dst/\n", "dst\n").replace("dst/\"", "dst\"")
+                text.replace("s3://bucket/dst", "dst")
+                    .replace("dst/:", "dst:")
+                    .replace("dst/\n", "dst\n")
+                    .replace("dst/\"", "dst\"")
             };
             assert_eq!(anywhere(&there), anywhere(&here), "{line}");
         }
@@ -147,7 +151,10 @@ fn shards_of_others_are_adopted_where_they_lie() {
 
 #[test]
 fn a_shard_of_several_parts_is_the_same() {
-    let cloud = Cloud { server: S3Server::start_with(S3Config { md5: false, ..S3Config::default() }), ..Cloud::new() };
+    let cloud = Cloud {
+        server: S3Server::start_with(S3Config { md5: false, ..S3Config::default() }),
+        ..Cloud::new()
+    };
     tree(&cloud.home, 20);
     for i in 0..2 {
         cloud.home.write(&format!("src/cat/large{i}.jpg"), Random(i).bytes(9_500_000));
