@@ -117,7 +117,7 @@ fn a_place_that_cannot_be_reached_is_told_at_once() {
             "pack s3://bucket/src s3://bucket/dst --region eu-west-1",
             ["another region", "--region", "s3://bucket/"],
         ),
-        ("pack s3://bucket/none/ s3://bucket/dst", ["no file to pack", "s3://bucket/none/", ""]),
+        ("pack s3://bucket/none/ s3://bucket/dst", ["no file to pack", "", ""]),
         ("verify s3://bucket/none", ["s3://bucket/none", "manifest.json", ""]),
         ("ls s3://nowhere/x", ["NoSuchBucket", "nowhere", ""]),
         ("verify gs://bucket/x", ["gs://", "s3://bucket/prefix", ""]),
