@@ -118,7 +118,7 @@ fn a_place_that_cannot_be_reached_is_told_at_once() {
             ["another region", "--region", "s3://bucket/"],
         ),
         ("pack s3://bucket/none/ s3://bucket/dst", ["no file to pack", "", ""]),
-        ("verify s3://bucket/none", ["s3://bucket/none", "manifest.json", ""]),
+        ("verify s3://bucket/none", ["s3://bucket/none", "no shard here", ""]),
         ("ls s3://nowhere/x", ["NoSuchBucket", "nowhere", ""]),
         ("verify gs://bucket/x", ["gs://", "s3://bucket/prefix", ""]),
         ("pack s3:/bucket/x s3://bucket/dst", ["s3:/bucket/x", "", ""]),
