@@ -225,7 +225,7 @@ fn new_objects_are_as_was_asked() {
     for key in cloud.server.keys() {
         let object = cloud.server.object(&key).expect("listed");
         let is = |found: &Option<String>, wanted: &str| {
-            assert_eq!(found.as_deref(), Some(wanted), "{key}")
+            assert_eq!(found.as_deref(), Some(wanted), "{key}");
         };
         is(&object.attributes.storage_class, "STANDARD_IA");
         is(&object.attributes.encryption, "aws:kms");
