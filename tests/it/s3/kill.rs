@@ -11,7 +11,7 @@ use crate::program::Random;
 const OPTIONS: [&str; 2] = ["--target 20kB --labels folder", "--target 10MB --format tfrecord"];
 const RUN: &str = "--stall-timeout 1 --max-attempts 20";
 
-/// `SHARDPACK_SLOW=1` kills a hundred times, for some minutes; `SHARDPACK_SEED` repeats a run's choices.
+/// `SHARDPACK_SLOW=1` kills a hundred times, some 40 s; `SHARDPACK_SEED` repeats a run's choices.
 #[test]
 fn killed_at_any_call_with_faults_on_a_run_is_finished_to_the_same_bytes() {
     let kills = if std::env::var_os("SHARDPACK_SLOW").is_some() { 100 } else { 15 };
