@@ -8,5 +8,6 @@ mod packing;
 mod program;
 mod reading;
 mod resume;
+mod s3;
 mod tidy;
 mod verify;

@@ -103,6 +103,10 @@ impl Log {
         lock(&self.0).iter().map(|exchange| exchange.call()).collect()
     }
 
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     pub(super) fn clear(&self) {
         lock(&self.0).clear();
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -217,6 +217,11 @@ impl S3Server {
         self.shared.log.calls()
     }
 
+    /// How many requests there were so far; cheap enough to ask again and again.
+    pub fn call_count(&self) -> usize {
+        self.shared.log.len()
+    }
+
     /// Forgets the requests so far.
     pub fn forget_calls(&self) {
         self.shared.log.clear();
@@ -274,9 +279,7 @@ impl S3Server {
             return;
         }
         let _runtime = self.handle.enter();
-        let listener = bind(self.address.port())
-            .and_then(|socket| socket.listen(1024))
-            .expect("the server's own port");
+        let listener = listen(self.address.port()).expect("the server's own port");
         let connections = Arc::<Mutex<JoinSet<()>>>::default();
         let accepting = self.handle.spawn(accept(
             listener,
@@ -308,6 +311,23 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?; // beside the reserving socket and connections that linger
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     Ok(socket)
+}
+
+/// Listens, if need be a moment later: a process that another thread starts holds a copy of the
+/// listener that was closed, until it becomes the other program.
+fn listen(port: u16) -> io::Result<TcpListener> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let start = Instant::now();
+    loop {
+        match bind(port).and_then(|socket| socket.listen(1024)) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE =>
+            {
+                std::thread::yield_now();
+            }
+            listening => return listening,
+        }
+    }
 }
 
 async fn accept(
