@@ -13,7 +13,7 @@ use shardpack_store::PutMode;
 use crate::context::Context;
 use crate::options::{ForeignIndex, PackOptions};
 use crate::plan::ShardPlan;
-use crate::staging::{index_path, sealed_index, staged};
+use crate::staging::{self, index_path, sealed_index, staged};
 use crate::{Error, Result};
 
 /// Why a tool whose index is asked for would misread a sample; asked before anything is written.
@@ -122,7 +122,8 @@ fn stem(context: &Context<'_>, shard: &ShardPlan) -> String {
 }
 
 fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
-    Ok(context.store.put(&staged(context.store, path), text.as_bytes(), PutMode::Replace)?)
+    let path = staged(context.store, path);
+    staging::put(context.store, &path, text.as_bytes(), PutMode::Replace)
 }
 
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the
@@ -130,7 +131,7 @@ fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
 pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Result<()> {
     let prefix = context.options.s3_root();
     let put = |name: &str, bytes: Vec<u8>| {
-        context.store.put(&format!("sagemaker/{name}"), &bytes, PutMode::Replace)
+        staging::put(context.store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
     };
     let paths = |shards: &[shardpack_manifest::Shard]| {
         let paths: Vec<String> = shards.iter().map(|s| s.path.clone()).collect();

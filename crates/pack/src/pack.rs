@@ -88,13 +88,23 @@ fn prepare<'s>(
     options.check()?;
     progress.enter(Stage::Plan);
     let format = shardpack_formats::open(&options.format, &options.format_options)?;
-    let mut samples = group(source.listing(), options)?;
+    let mut samples = group(source.listing(), options).map_err(|error| name(error, source))?;
     labels::assign(&mut samples, options)?;
     let plan = plan(&mut samples, &*format, options)?;
     progress.files_planned.store(samples.files() as u64, std::sync::atomic::Ordering::Relaxed);
     progress.bytes_planned.store(plan.body_bytes, std::sync::atomic::Ordering::Relaxed);
     progress.shards_planned.store(plan.shards.len() as u64, std::sync::atomic::Ordering::Relaxed);
     Ok((samples, plan, format))
+}
+
+/// Grouping knows a listing, not where it is from.
+fn name(error: Error, source: &dyn Source) -> Error {
+    match error {
+        Error::EmptySource { what } => {
+            Error::EmptySource { what: what.replacen("the source", &source.describe(), 1) }
+        }
+        other => other,
+    }
 }
 
 fn identity(

@@ -35,13 +35,13 @@ pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Mani
     if let Some(labels) = &manifest.labels {
         let map =
             serde_json::to_vec_pretty(&labels.classes).map_err(|e| Error::Usage(e.to_string()))?;
-        store.put(LABELS, &map, PutMode::Replace)?;
+        staging::put(store, LABELS, &map, PutMode::Replace)?;
     }
     foreign::write_sagemaker(context, &manifest)?;
     for folder in ["index", "shards"] {
         move_once(store, folder)?;
     }
-    store.put(MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
+    staging::put(store, MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
     store.remove(STAGING)?;
     Ok(manifest)
 }

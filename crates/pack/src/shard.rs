@@ -9,7 +9,7 @@ use shardpack_store::{PutMode, Upload};
 use crate::context::Context;
 use crate::plan::Shaper;
 use crate::sources::sources_path;
-use crate::staging::{index_path, staged};
+use crate::staging::{index_path, put, staged};
 use crate::unit::{Splits, Unit, UnitDone};
 use crate::{Error, Result};
 
@@ -130,11 +130,11 @@ impl ShardWork {
         let sources: Vec<u8> = units.iter().flat_map(|u| u.sources.iter().copied()).collect();
         if !sources.is_empty() {
             let path = staged(context.store, &sources_path(&plan.path));
-            context.store.put(&path, &sources, PutMode::Replace)?;
+            put(context.store, &path, &sources, PutMode::Replace)?;
         }
         // The index is what makes a shard count as sealed: last.
         let path = staged(context.store, &index_path(&plan.path));
-        Ok(context.store.put(&path, &index, PutMode::Replace)?)
+        put(context.store, &path, &index, PutMode::Replace)
     }
 }
 

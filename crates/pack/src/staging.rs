@@ -186,7 +186,8 @@ pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
     for path in [&*staged].into_iter().chain(elsewhere) {
         match read(store, path) {
             Ok(bytes) => return Ok(Some(bytes)),
-            Err(Error::Store(error)) if error.is_not_found() => {}
+            // Damaged where it lies: as good as none, and written again.
+            Err(Error::Store(error)) if error.is_not_found() || error.is_changed() => {}
             Err(error) => return Err(error),
         }
     }
@@ -195,6 +196,25 @@ pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
 
 /// Largest manifest or index that is read: 1 GiB, some 15 million records in one shard.
 const MOST: u64 = 1 << 30;
+
+/// Writes a whole small object. Where it lies behind a network it is read back: what a manifest
+/// vouches for, and the manifest itself, must be there as it was written. What is not is removed.
+pub(crate) fn put(store: &dyn Store, key: &str, bytes: &[u8], mode: PutMode) -> Result<()> {
+    store.put(key, bytes, mode)?;
+    if store.moves() {
+        return Ok(());
+    }
+    let reason = match read(store, key) {
+        Ok(there) if there == bytes => return Ok(()),
+        Ok(_) => "reads back as other bytes".to_owned(),
+        Err(Error::Store(error)) if error.is_not_found() => "is not there".to_owned(),
+        Err(Error::Store(error)) if error.is_changed() => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    store.remove(key)?;
+    let reason = format!("{reason} after it was written; run the same command again");
+    Err(Error::Shard { shard: key.into(), reason })
+}
 
 /// Reads a whole small object.
 pub(crate) fn read(store: &dyn Store, key: &str) -> Result<Vec<u8>> {

@@ -38,8 +38,8 @@ pub enum ErrorKind {
     Refused {
         /// Operation: `GetObject`.
         operation: &'static str,
-        /// The server's code: `AccessDenied`.
-        code: String,
+        /// The server's answer: code, status and what else it said.
+        answer: String,
         /// What to do.
         advice: &'static str,
     },
@@ -126,8 +126,8 @@ impl fmt::Display for Error {
             ErrorKind::Changed { what } => write!(f, "{name}: changed during the run: {what}"),
             ErrorKind::Full => write!(f, "{name}: no space left on the device or quota"),
             ErrorKind::Invalid { reason } => write!(f, "{name}: {reason}"),
-            ErrorKind::Refused { operation, code, advice } => {
-                write!(f, "{name}: {operation} was answered {code}: {advice}")
+            ErrorKind::Refused { operation, answer, advice } => {
+                write!(f, "{name}: {operation} was answered {answer}: {advice}")
             }
             ErrorKind::Unavailable { operation, after, last } => {
                 write!(f, "{name}: {operation} given up after {after}; the last: {last}")

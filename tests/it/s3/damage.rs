@@ -194,7 +194,6 @@ fn a_server_that_dies_and_returns_loses_nothing() {
 }
 
 #[test]
-#[ignore = "the region that the server names is not passed on"]
 fn a_wrong_region_is_answered_with_the_right_one() {
     let (cloud, _) = packed();
     let ran = cloud.line(&format!("{PACK} --region eu-west-1"));
@@ -203,7 +202,6 @@ fn a_wrong_region_is_answered_with_the_right_one() {
 
 /// The run's own look at the server must not be misled by a repeated request.
 #[test]
-#[ignore = "a repeated look is taken for a server without conditions"]
 fn a_fault_while_the_server_is_tried_out_raises_no_doubt() {
     let (cloud, whole) = packed();
     for fault in [Fault::InternalError, Fault::ResetBefore, Fault::ResetAfter] {

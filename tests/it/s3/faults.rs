@@ -229,25 +229,21 @@ fn a_plan_damaged_at_rest_does_no_harm() {
 }
 
 #[test]
-#[ignore = "the next run fails on the index instead of packing its shard again"]
 fn an_index_damaged_at_rest_is_found_and_written_again() {
     damage_at_rest("dst/index/");
 }
 
 #[test]
-#[ignore = "what is written after the shards were proven is not looked at"]
 fn files_for_sagemaker_damaged_at_rest_are_found() {
     damage_at_rest("dst/sagemaker/");
 }
 
 #[test]
-#[ignore = "what is written after the shards were proven is not looked at"]
 fn a_manifest_damaged_at_rest_is_found() {
     damage_at_rest("dst/manifest.json");
 }
 
 #[test]
-#[ignore = "an upload whose beginning was never answered is left behind by a run that ends well"]
 fn an_upload_whose_beginning_was_not_answered_is_not_left() {
     each(vec![Fault::ResetAfter, Fault::ResetWithin(0)], |tiny, fault| {
         match tiny.pack_with(FaultRule::new(fault.clone()).on("CreateMultipartUpload")) {

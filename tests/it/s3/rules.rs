@@ -248,7 +248,6 @@ fn unpaid(cloud: &Cloud) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "one of the requests that try the server out does not offer to pay"]
 fn every_request_offers_to_pay() {
     let cloud = Cloud::new();
     tree(&cloud.home, 4);

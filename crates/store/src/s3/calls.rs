@@ -8,11 +8,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::RequestPayer;
 use tokio::sync::Semaphore;
 
+use super::backlog::Backlog;
 use super::fault::{Answer, Class, Fault};
 use super::options::S3Options;
 use super::pace::{Pace, Rate, Turn};
 use super::retry::Retry;
-use super::upload::Backlog;
 use crate::Result;
 
 /// What all requests of a connection share.

@@ -55,7 +55,7 @@ impl Fault {
     pub(super) fn error(self, operation: &'static str, name: &str) -> Error {
         let kind = match self.class {
             Class::Missing => ErrorKind::NotFound,
-            _ => ErrorKind::Refused { operation, advice: advice(&self.code), code: self.code },
+            _ => ErrorKind::Refused { operation, advice: advice(&self.code), answer: self.text },
         };
         Error::new(kind, name)
     }

@@ -4,12 +4,14 @@
 //! under way. [`S3`] is the connection: credentials, limits, retries. [`S3Tree`] lists and reads
 //! objects as files to pack, [`S3Store`] holds datasets.
 
+mod backlog;
 mod calls;
 mod connect;
 mod fault;
 mod get;
 mod keys;
 mod list;
+mod multipart;
 mod object;
 mod options;
 mod pace;

@@ -189,7 +189,9 @@ pub(super) async fn doubts(calls: &Calls, target: &Target) -> Result<Vec<String>
         bytes::Bytes::from_static(b"shardpack looks whether conditions and checksums count\n");
     put(calls, target, bytes.clone(), PutMode::Replace).await?;
     let mut doubts = Vec::new();
-    match put(calls, target, bytes.clone(), PutMode::Create).await {
+    // Other bytes: equal ones would pass for the answer to an earlier try that got lost.
+    let other = bytes::Bytes::from_static(b"shardpack looks whether conditions count\n");
+    match put(calls, target, other, PutMode::Create).await {
         Err(error) if matches!(error.kind(), ErrorKind::Exists) => {}
         Ok(()) => doubts.push(
             "the server does not honour If-None-Match: of two runs that write the same dataset at once, the last one wins unnoticed".into(),
@@ -203,6 +205,7 @@ pub(super) async fn doubts(calls: &Calls, target: &Target) -> Result<Vec<String>
         .key(&target.key)
         .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
         .checksum_crc64_nvme(encoded(!crc64nvme(&bytes)))
+        .set_request_payer(calls.payer())
         .body(ByteStream::from(bytes))
         .customize()
         .disable_payload_signing();
@@ -239,8 +242,8 @@ pub(super) async fn remove(calls: &Calls, bucket: &str, keys: &[String]) -> Resu
             .await?;
         if let Some(error) = answer.errors().first() {
             let name = format!("s3://{bucket}/{}", error.key().unwrap_or(first));
-            let text = error.message().unwrap_or_default().to_owned();
             let code = error.code().unwrap_or("InternalError").to_owned();
+            let text = format!("{code}: {}", error.message().unwrap_or_default());
             let fault = Fault { class: Class::Final, code, text, unknown: false };
             return Err(fault.error("DeleteObjects", &name));
         }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::connect::S3;
 use super::list::list;
+use super::multipart::{abort, unfinished};
 use super::object::S3Object;
 use super::put::{Target, doubts, head, put, remove};
-use super::upload::{S3Upload, abort, unfinished};
+use super::upload::S3Upload;
 use super::uri::{LONGEST_KEY, S3Uri};
 use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload, key};
 

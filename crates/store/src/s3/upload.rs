@@ -1,84 +1,16 @@
 //! Objects in the making: ranges gather into parts, parts are sent while others fill.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, ObjectCannedAcl,
-    StorageClass,
-};
-use bytes::Bytes;
 use shardpack_formats::combine_crc64;
-use std::collections::HashMap;
-use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
-use super::calls::Calls;
 use super::connect::S3;
-use super::fault::Fault;
-use super::put::{Target, crc64nvme, dressed, encoded, head, put};
+use super::multipart::{Sent, Shared, abort};
+use super::put::{Target, crc64nvme, put};
 use crate::{Error, PutMode, Result, Upload};
-
-/// Bytes that uploads hold.
-#[derive(Debug)]
-pub(super) struct Backlog {
-    held: Mutex<Held>,
-    sent: Condvar,
-    most: u64,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    /// In parts that wait for bytes.
-    filling: u64,
-    /// In parts on their way.
-    sending: u64,
-}
-
-impl Backlog {
-    pub(super) fn new(most: u64) -> Self {
-        Self { held: Mutex::default(), sent: Condvar::new(), most }
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// True while more may be started.
-    pub(super) fn has_room(&self) -> bool {
-        let held = self.held();
-        held.filling + held.sending < self.most
-    }
-
-    /// Waits for parts on their way. Only for those: they need nobody's bytes any more, so this
-    /// wait always ends, whereas parts that fill may wait for the very thread that asks.
-    fn wait(&self) {
-        let held = self.held();
-        let full = |held: &mut Held| held.sending >= self.most;
-        drop(self.sent.wait_while(held, full).unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn fill(&self, bytes: u64) {
-        self.held().filling += bytes;
-    }
-
-    fn send(&self, bytes: u64) {
-        let mut held = self.held();
-        held.filling -= bytes;
-        held.sending += bytes;
-    }
-
-    fn sent(&self, bytes: u64) {
-        self.held().sending -= bytes;
-        self.sent.notify_all();
-    }
-
-    fn forget(&self, bytes: u64) {
-        self.held().filling -= bytes;
-    }
-}
 
 /// Parts of an object at most: S3's limit.
 const MOST_PARTS: u64 = 10_000;
@@ -96,18 +28,6 @@ pub(super) struct S3Upload {
     state: Mutex<State>,
 }
 
-/// What the tasks that send parts need.
-#[derive(Debug)]
-struct Shared {
-    target: Target,
-    /// S3's name for the upload, once the first part is to be sent.
-    id: OnceCell<String>,
-    /// A try to get that name may have made another upload.
-    twins: AtomicBool,
-    failed: AtomicBool,
-    failure: Mutex<Option<Error>>,
-}
-
 #[derive(Debug, Default)]
 struct State {
     filling: BTreeMap<u64, Part>,
@@ -122,15 +42,6 @@ struct Part {
     filled: u64,
 }
 
-/// A part that S3 has.
-#[derive(Clone, Debug)]
-struct Sent {
-    number: u64,
-    etag: String,
-    crc64: u64,
-    len: u64,
-}
-
 impl S3Upload {
     pub(super) fn new(s3: &S3, target: Target, len: Option<u64>) -> Self {
         let least = s3.calls().options.part;
@@ -139,13 +50,7 @@ impl S3Upload {
             Some(len) => len.div_ceil(MOST_PARTS).next_multiple_of(1 << 20),
             None => UNKNOWN * least,
         };
-        let shared = Shared {
-            target,
-            id: OnceCell::new(),
-            twins: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            failure: Mutex::new(None),
-        };
+        let shared = Shared::new(target);
         Self { s3: s3.clone(), shared: Arc::new(shared), len, part, state: Mutex::default() }
     }
 
@@ -319,209 +224,5 @@ impl Drop for S3Upload {
             }
             let _ = self.shared.abort_twins(self.s3.calls()).await;
         });
-    }
-}
-
-impl Shared {
-    fn failure(&self) -> Option<Error> {
-        if !self.failed.load(Relaxed) {
-            return None;
-        }
-        let first = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Some(first.unwrap_or_else(|| {
-            Error::invalid(self.target.name(), "a part of it could not be sent")
-        }))
-    }
-
-    /// The bytes that were sent are those that the caller made a checksum of.
-    fn check(&self, expected: Option<u64>, sent: u64) -> Result<()> {
-        match expected {
-            Some(expected) if expected != sent => Err(Error::changed(
-                self.target.name(),
-                format!(
-                    "CRC-64/NVME {expected:016x} when made, {sent:016x} when sent; this machine's memory may be faulty"
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    async fn send(&self, calls: &Calls, number: u64, bytes: Bytes) -> Option<Sent> {
-        match self.try_send(calls, number, bytes).await {
-            Ok(sent) => Some(sent),
-            Err(error) => {
-                let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-                failure.get_or_insert(error);
-                self.failed.store(true, Relaxed);
-                None
-            }
-        }
-    }
-
-    async fn try_send(&self, calls: &Calls, number: u64, bytes: Bytes) -> Result<Sent> {
-        let id = self.id.get_or_try_init(|| self.create(calls)).await?;
-        let name = self.target.name();
-        let (crc64, len) = (crc64nvme(&bytes), bytes.len() as u64);
-        let (answer, _) = calls
-            .write("UploadPart", &name, len, || {
-                let request = calls
-                    .client
-                    .upload_part()
-                    .bucket(&self.target.bucket)
-                    .key(&self.target.key)
-                    .upload_id(id)
-                    .part_number(number as i32)
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_crc64_nvme(encoded(crc64))
-                    .content_length(len as i64)
-                    .set_request_payer(calls.payer())
-                    .body(ByteStream::from(bytes.clone()))
-                    .customize()
-                    .disable_payload_signing();
-                async move { Ok(request.send().await?) }
-            })
-            .await?;
-        let etag = answer.e_tag().unwrap_or_default().to_owned();
-        Ok(Sent { number, etag, crc64, len })
-    }
-
-    async fn create(&self, calls: &Calls) -> Result<String> {
-        let name = self.target.name();
-        let (answer, unknown) = calls
-            .write("CreateMultipartUpload", &name, 0, || {
-                let request = calls
-                    .client
-                    .create_multipart_upload()
-                    .bucket(&self.target.bucket)
-                    .key(&self.target.key);
-                let request = dressed!(request, calls, &self.target.key)
-                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
-                    .checksum_type(ChecksumType::FullObject);
-                async move { Ok(request.send().await?) }
-            })
-            .await?;
-        self.twins.fetch_or(unknown, Relaxed);
-        match answer.upload_id() {
-            Some(id) => Ok(id.to_owned()),
-            None => Err(Error::invalid(name, "the server gave the upload no id")),
-        }
-    }
-
-    /// Ends uploads to this very key whose names got lost on the way.
-    async fn abort_twins(&self, calls: &Calls) -> Result<()> {
-        if !self.twins.load(Relaxed) {
-            return Ok(());
-        }
-        for (target, id) in unfinished(calls, &self.target.bucket, &self.target.key).await? {
-            if target.key == self.target.key && self.id.get() != Some(&id) {
-                abort(calls, &target, &id).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn complete(&self, calls: &Calls, sent: &[Sent], crc64: u64, len: u64) -> Result<()> {
-        let (name, target) = (self.target.name(), &self.target);
-        let parts = sent.iter().map(|part| {
-            CompletedPart::builder()
-                .part_number(part.number as i32)
-                .e_tag(&part.etag)
-                .checksum_crc64_nvme(encoded(part.crc64))
-                .build()
-        });
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
-        let id = self.id.get().map(String::as_str).unwrap_or_default();
-        let (done, unknown) = calls
-            .write("CompleteMultipartUpload", &name, 0, || {
-                let request = calls
-                    .client
-                    .complete_multipart_upload()
-                    .bucket(&target.bucket)
-                    .key(&target.key)
-                    .upload_id(id)
-                    .multipart_upload(parts.clone())
-                    .checksum_type(ChecksumType::FullObject)
-                    .checksum_crc64_nvme(encoded(crc64))
-                    .set_request_payer(calls.payer());
-                async move {
-                    match request.send().await.map_err(Fault::from) {
-                        Ok(_) => Ok(None),
-                        Err(fault) if fault.code == "NoSuchUpload" => Ok(Some(fault)),
-                        Err(fault) => Err(fault),
-                    }
-                }
-            })
-            .await?;
-        let Some(gone) = done else { return Ok(()) };
-        // The answer to an earlier try may have been lost: then the object is there.
-        if unknown
-            && let Ok(found) = head(calls, target).await
-            && found.len == len
-            && found.crc64nvme.is_none_or(|found| found == crc64)
-        {
-            return Ok(());
-        }
-        Err(gone.error("CompleteMultipartUpload", &name))
-    }
-}
-
-/// Ends an upload without making an object of it.
-pub(super) async fn abort(calls: &Calls, target: &Target, id: &str) -> Result<()> {
-    let name = target.name();
-    let aborted = calls.write("AbortMultipartUpload", &name, 0, || {
-        let request = calls
-            .client
-            .abort_multipart_upload()
-            .bucket(&target.bucket)
-            .key(&target.key)
-            .upload_id(id)
-            .set_request_payer(calls.payer());
-        async move {
-            match request.send().await.map_err(Fault::from) {
-                Ok(_) => Ok(()),
-                Err(fault) if fault.code == "NoSuchUpload" => Ok(()),
-                Err(fault) => Err(fault),
-            }
-        }
-    });
-    aborted.await.map(|_| ())
-}
-
-/// Uploads below a prefix that have not ended: key and id.
-pub(super) async fn unfinished(
-    calls: &Calls,
-    bucket: &str,
-    prefix: &str,
-) -> Result<Vec<(Target, String)>> {
-    let name = format!("s3://{bucket}/{prefix}");
-    let mut found = Vec::new();
-    let (mut key_marker, mut id_marker) = (None::<String>, None::<String>);
-    loop {
-        let answer = calls
-            .read("ListMultipartUploads", &name, || {
-                let request = calls
-                    .client
-                    .list_multipart_uploads()
-                    .bucket(bucket)
-                    .prefix(prefix)
-                    .set_key_marker(key_marker.clone())
-                    .set_upload_id_marker(id_marker.clone())
-                    .set_request_payer(calls.payer());
-                async move { Ok(request.send().await?) }
-            })
-            .await?;
-        for upload in answer.uploads() {
-            if let (Some(key), Some(id)) = (upload.key(), upload.upload_id())
-                && key.starts_with(prefix)
-            {
-                let target = Target { bucket: bucket.into(), key: key.into() };
-                found.push((target, id.to_owned()));
-            }
-        }
-        let next = answer.next_key_marker().map(str::to_owned);
-        if answer.is_truncated() != Some(true) || next.is_none() || next == key_marker {
-            return Ok(found);
-        }
-        (key_marker, id_marker) = (next, answer.next_upload_id_marker().map(str::to_owned));
     }
 }
