@@ -38,8 +38,8 @@ pub struct S3Config {
     pub threads: usize,
     /// Speaks TLS 1.3 or 1.2, with a certificate that only this server has: see
     /// [`S3Server::certificate`]. Faults strike the TCP connection below: a client that is cut off
-    /// sees it break without TLS's `close_notify`. Byte counts of faults stay those of the body;
-    /// on the wire TLS adds its own, and a client may be handed the last of them in other pieces.
+    /// sees it reset, or end without TLS's `close_notify`. Their counts are bytes of the body, as
+    /// without TLS; those on the wire are more, by what TLS adds.
     pub tls: bool,
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use aws_smithy_http_client::tls::TrustStore;
 
 use super::{client, get, https, put, run, settings};
-use crate::s3::{S3Config, S3Server};
+use crate::s3::{Fault, FaultRule, S3Config, S3Server};
 
 /// Tells a child process where its server is.
 const CHILD: &str = "TEST_S3_ENDPOINT";
@@ -69,6 +69,20 @@ fn other_clients_are_not() {
         assert!(server.calls().is_empty());
         assert_eq!(get(&client(&server), "k").await.unwrap(), b"bytes");
     });
+}
+
+/// An orderly end of TLS would hide a fault from clients that take any such end for the body's.
+#[test]
+fn a_cut_is_no_orderly_end() {
+    let server = start();
+    server.put("k", "bytes");
+    let client = client(&server);
+    for fault in [Fault::ResetWithin(2), Fault::ShortBody(1)] {
+        server.inject(FaultRule::new(fault.clone()));
+        let error = run(get(&client, "k")).unwrap_err();
+        assert!(error.contains("UnexpectedEof"), "{fault:?}: {error}");
+        assert!(error.contains("without sending TLS close_notify"), "{fault:?}: {error}");
+    }
 }
 
 /// What the child does: as any program, it knows the certificate from its environment only.
