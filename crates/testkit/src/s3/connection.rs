@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use s3s::service::S3Service;
 use s3s::{Body, StdError};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::faults::Fault;
@@ -25,10 +26,26 @@ use super::wire::{Line, Socket, bend};
 pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>, service: S3Service) {
     let _ = stream.set_nodelay(true);
     let (socket, line) = Socket::new(stream);
+    match &shared.tls {
+        None => converse(socket, line, shared.clone(), service).await,
+        // Faults act on the socket, so that they strike below TLS.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(socket).await {
+                converse(stream, line, shared.clone(), service).await;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP over `stream`, whose socket `line` tells of.
+async fn converse<S>(stream: S, line: Arc<Line>, shared: Arc<Shared>, service: S3Service)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let answer =
         service_fn(move |request| answer(shared.clone(), service.clone(), line.clone(), request));
     // An error is a client that went away, or a fault.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
 async fn answer(

@@ -1,5 +1,5 @@
-//! An S3 server in this process: real HTTP on the loopback interface, objects in memory, and faults
-//! at the calls that a test names.
+//! An S3 server in this process: real HTTP on the loopback interface, over TLS where a test wants it,
+//! objects in memory, and faults at the calls that a test names.
 //!
 //! s3s brings HTTP routes, signatures and XML; what an object store does with them is here, as
 //! strict as Amazon S3 is: conditions, checksums, parts, pages.
@@ -16,6 +16,7 @@ mod list;
 mod multipart;
 mod objects;
 mod server;
+mod tls;
 mod uploads;
 mod view;
 mod wire;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use super::connection::serve;
 use super::faults::{FaultRule, Rules};
 use super::gate::{Call, Gate, Keys, Log};
 use super::objects::{Bucket, Object, State};
+use super::tls::Tls;
 
 /// How a server is to be. The default is as strict as Amazon S3.
 #[derive(Clone, Debug)]
@@ -34,6 +36,11 @@ pub struct S3Config {
     pub remember: bool,
     /// Threads that serve.
     pub threads: usize,
+    /// Speaks TLS 1.3 or 1.2, with a certificate that only this server has: see
+    /// [`S3Server::certificate`]. Faults strike the TCP connection below: a client that is cut off
+    /// sees it reset, or end without TLS's `close_notify`. Their counts are bytes of the body, as
+    /// without TLS; those on the wire are more, by what TLS adds.
+    pub tls: bool,
 }
 
 impl Default for S3Config {
@@ -45,6 +52,7 @@ impl Default for S3Config {
             md5: true,
             remember: true,
             threads: 2,
+            tls: false,
         }
     }
 }
@@ -53,6 +61,7 @@ impl Default for S3Config {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: S3Config,
+    pub(super) tls: Option<Tls>,
     pub(super) state: Mutex<State>,
     pub(super) rules: Rules,
     pub(super) log: Log,
@@ -113,7 +122,8 @@ impl S3Server {
     ///
     /// # Panics
     ///
-    /// When the port is taken or threads cannot be started.
+    /// When the port is taken or threads cannot be started; with TLS, when its certificate cannot be
+    /// written to the folder for temporary files.
     pub fn start_with(config: S3Config) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
@@ -126,6 +136,7 @@ impl S3Server {
         let mut state = State::default();
         state.buckets.insert(Self::BUCKET.into(), Bucket::default());
         let shared = Arc::new(Shared {
+            tls: config.tls.then(Tls::new),
             config,
             state: Mutex::new(state),
             rules: Rules::default(),
@@ -150,14 +161,27 @@ impl S3Server {
         server
     }
 
-    /// Where clients find it: `http://127.0.0.1:PORT`.
+    /// Where clients find it: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
-    /// The environment in which a child process that reads AWS's variables uses this server.
+    /// With TLS, the file with the certificate that clients must trust, as PEM: for 127.0.0.1 and
+    /// localhost, signed by itself. It is there as long as the server.
+    pub fn certificate(&self) -> Option<&Path> {
+        self.shared.tls.as_ref().map(Tls::certificate)
+    }
+
+    /// The environment in which a child process that reads AWS's variables uses this server. With
+    /// TLS, `SSL_CERT_FILE` has it trust this server's certificate in place of the system's; OpenSSL
+    /// and rustls-native-certs read that.
+    ///
+    /// # Panics
+    ///
+    /// With TLS, when the folder for temporary files has a name that is not UTF-8.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut environment = vec![
             ("AWS_ENDPOINT_URL", self.endpoint()),
             ("AWS_ACCESS_KEY_ID", Self::ACCESS_KEY.into()),
             ("AWS_SECRET_ACCESS_KEY", Self::SECRET_KEY.into()),
@@ -165,7 +189,12 @@ impl S3Server {
             ("AWS_EC2_METADATA_DISABLED", "true".into()),
             ("AWS_CONFIG_FILE", "/dev/null".into()),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".into()),
-        ]
+        ];
+        if let Some(certificate) = self.certificate() {
+            let path = certificate.to_str().expect("a path in UTF-8");
+            environment.push(("SSL_CERT_FILE", path.into()));
+        }
+        environment
     }
 
     /// Puts an object into [`BUCKET`](Self::BUCKET), past all faults.

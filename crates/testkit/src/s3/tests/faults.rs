@@ -4,7 +4,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
-use super::{B, client, get, put, refusal, run, settings};
+use super::{B, both, client, get, put, refusal, run, settings};
 use crate::s3::{Fault, FaultRule, S3Config, S3Server};
 
 const BODY: &[u8] = b"0123456789";
@@ -51,85 +51,94 @@ fn refusals_are_answered_and_nothing_is_done() {
 
 #[test]
 fn a_large_body_is_read_before_it_is_refused() {
-    let server = S3Server::start();
-    server.inject(FaultRule::new(Fault::SlowDown));
-    let client = client(&server);
-    run(async {
-        let put = client.put_object().bucket(B).key("k").body(vec![1; 4 << 20].into());
-        let put = put.customize().disable_payload_signing().send().await;
-        assert_eq!(refusal(put), "503 SlowDown");
-    });
+    for server in both() {
+        server.inject(FaultRule::new(Fault::SlowDown));
+        let client = client(&server);
+        run(async {
+            let put = client.put_object().bucket(B).key("k").body(vec![1; 4 << 20].into());
+            let put = put.customize().disable_payload_signing().send().await;
+            assert_eq!(refusal(put), "503 SlowDown");
+        });
+    }
 }
 
 #[test]
 fn the_sdk_retries_what_s3_says_to_retry() {
-    let server = S3Server::start();
-    server.put("k", BODY);
-    let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
-    let client = Client::from_conf(settings(&server).retry_config(retries).build());
-    server.inject(FaultRule::new(Fault::SlowDown).times(2));
-    assert_eq!(run(get(&client, "k")).unwrap(), BODY);
-    let statuses: Vec<_> = server.calls().iter().filter_map(|call| call.status).collect();
-    assert_eq!(statuses, [503, 503, 200]);
-    server.inject(FaultRule::new(Fault::ResetBefore).forever());
-    run(get(&client, "k")).unwrap_err();
-    server.heal();
-    assert_eq!(run(get(&client, "k")).unwrap(), BODY);
+    for server in both() {
+        server.put("k", BODY);
+        let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+        let client = Client::from_conf(settings(&server).retry_config(retries).build());
+        server.inject(FaultRule::new(Fault::SlowDown).times(2));
+        assert_eq!(run(get(&client, "k")).unwrap(), BODY);
+        let statuses: Vec<_> = server.calls().iter().filter_map(|call| call.status).collect();
+        assert_eq!(statuses, [503, 503, 200]);
+        server.inject(FaultRule::new(Fault::ResetBefore).forever());
+        run(get(&client, "k")).unwrap_err();
+        server.heal();
+        assert_eq!(run(get(&client, "k")).unwrap(), BODY);
+    }
 }
 
 #[test]
 fn resets_come_before_or_after_the_work() {
-    let server = S3Server::start();
-    let client = client(&server);
-    run(async {
-        for (fault, done) in [(Fault::ResetBefore, false), (Fault::ResetAfter, true)] {
-            server.inject(FaultRule::new(fault.clone()));
-            let put = client.put_object().bucket(B).key("k").body(BODY.to_vec().into());
-            let error = put.send().await.unwrap_err();
-            assert!(error.as_service_error().is_none() && error.raw_response().is_none());
-            assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
-            assert_eq!(server.get("k").is_some(), done, "{fault:?}");
-            let call = server.calls().pop().unwrap();
-            assert_eq!((call.status, call.fault), (None, Some(fault)));
-        }
-    });
+    for server in both() {
+        let client = client(&server);
+        run(async {
+            for (fault, done) in [(Fault::ResetBefore, false), (Fault::ResetAfter, true)] {
+                server.inject(FaultRule::new(fault.clone()));
+                let put = client.put_object().bucket(B).key("k").body(BODY.to_vec().into());
+                let error = put.send().await.unwrap_err();
+                assert!(error.as_service_error().is_none() && error.raw_response().is_none());
+                assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
+                assert_eq!(server.get("k").is_some(), done, "{fault:?}");
+                let call = server.calls().pop().unwrap();
+                assert_eq!((call.status, call.fault), (None, Some(fault)));
+            }
+        });
+    }
 }
 
 #[test]
 fn bodies_are_cut_short() {
-    let server = S3Server::start();
-    server.put("k", BODY);
-    let client = client(&server);
-    run(async {
-        for (fault, bytes) in [
-            (Fault::ResetWithin(0), &b""[..]),
-            (Fault::ResetWithin(1), b"0"),
-            (Fault::ResetWithin(9), b"012345678"),
-            (Fault::ShortBody(1), b"012345678"),
-            (Fault::ShortBody(10), b""),
-        ] {
-            server.inject(FaultRule::new(fault.clone()).on("GetObject"));
-            assert_eq!(arrived(&client, "bytes=0-9").await, (bytes.to_vec(), false), "{fault:?}");
-        }
-        assert_eq!(arrived(&client, "bytes=0-9").await, (BODY.to_vec(), true));
-    });
+    for server in both() {
+        server.put("k", BODY);
+        let client = client(&server);
+        run(async {
+            for (fault, bytes) in [
+                (Fault::ResetWithin(0), &b""[..]),
+                (Fault::ResetWithin(1), b"0"),
+                (Fault::ResetWithin(9), b"012345678"),
+                (Fault::ShortBody(1), b"012345678"),
+                (Fault::ShortBody(10), b""),
+            ] {
+                server.inject(FaultRule::new(fault.clone()).on("GetObject"));
+                assert_eq!(
+                    arrived(&client, "bytes=0-9").await,
+                    (bytes.to_vec(), false),
+                    "{fault:?}"
+                );
+            }
+            assert_eq!(arrived(&client, "bytes=0-9").await, (BODY.to_vec(), true));
+        });
+    }
 }
 
 /// More than sockets and hyper hold on to: a slow reader gets every byte up to the cut.
 #[test]
 fn a_cut_is_where_the_rule_says_for_large_bodies() {
-    let server = S3Server::start();
-    let body: Vec<u8> = (0..16 << 20).map(|i: u32| (i >> 8) as u8).collect();
-    server.put("k", body.clone());
-    let client = client(&server);
-    run(async {
-        for cut in [100_000, (16 << 20) - 1] {
-            server.inject(FaultRule::new(Fault::ResetWithin(cut)));
-            let (bytes, whole) = arrived(&client, "bytes=0-").await;
-            assert!(!whole);
-            assert!(bytes == body[..cut], "{} of {cut} bytes", bytes.len());
-        }
-    });
+    for server in both() {
+        let body: Vec<u8> = (0..16 << 20).map(|i: u32| (i >> 8) as u8).collect();
+        server.put("k", body.clone());
+        let client = client(&server);
+        run(async {
+            for cut in [100_000, (16 << 20) - 1] {
+                server.inject(FaultRule::new(Fault::ResetWithin(cut)));
+                let (bytes, whole) = arrived(&client, "bytes=0-").await;
+                assert!(!whole);
+                assert!(bytes == body[..cut], "{} of {cut} bytes", bytes.len());
+            }
+        });
+    }
 }
 
 #[test]
@@ -194,46 +203,48 @@ fn parts_and_completed_objects_are_damaged_too() {
 
 #[test]
 fn one_byte_is_wrong() {
-    let server = S3Server::start();
-    server.put("k", BODY);
-    let client = client(&server);
-    run(async {
-        server.inject(FaultRule::new(Fault::WrongBody).times(2));
-        let (bytes, whole) = arrived(&client, "bytes=0-9").await;
-        let wrong = bytes.iter().zip(BODY).filter(|(a, b)| a != b).count();
-        assert_eq!((bytes.len(), wrong, whole), (10, 1, true));
-        assert!(get(&client, "k").await.unwrap_err().contains("ChecksumMismatch"));
-    });
+    for server in both() {
+        server.put("k", BODY);
+        let client = client(&server);
+        run(async {
+            server.inject(FaultRule::new(Fault::WrongBody).times(2));
+            let (bytes, whole) = arrived(&client, "bytes=0-9").await;
+            let wrong = bytes.iter().zip(BODY).filter(|(a, b)| a != b).count();
+            assert_eq!((bytes.len(), wrong, whole), (10, 1, true));
+            assert!(get(&client, "k").await.unwrap_err().contains("ChecksumMismatch"));
+        });
+    }
 }
 
 #[test]
 fn answers_are_late_slow_or_never_end() {
-    let server = S3Server::start();
-    server.put("k", BODY);
-    let client = client(&server);
-    let pause = Duration::from_millis(20);
-    run(async {
-        let time = async || {
-            let start = Instant::now();
-            assert_eq!(arrived(&client, "bytes=0-9").await, (BODY.to_vec(), true));
-            start.elapsed()
-        };
-        server.inject(FaultRule::new(Fault::SlowFirstByte(pause)));
-        assert!(time().await >= pause);
-        server.inject(FaultRule::new(Fault::Trickle(3, pause)));
-        assert!(time().await >= 3 * pause, "four pieces");
-        server.latency(pause);
-        assert!(time().await >= pause);
-        server.latency(Duration::ZERO);
+    for server in both() {
+        server.put("k", BODY);
+        let client = client(&server);
+        let pause = Duration::from_millis(20);
+        run(async {
+            let time = async || {
+                let start = Instant::now();
+                assert_eq!(arrived(&client, "bytes=0-9").await, (BODY.to_vec(), true));
+                start.elapsed()
+            };
+            server.inject(FaultRule::new(Fault::SlowFirstByte(pause)));
+            assert!(time().await >= pause);
+            server.inject(FaultRule::new(Fault::Trickle(3, pause)));
+            assert!(time().await >= 3 * pause, "four pieces");
+            server.latency(pause);
+            assert!(time().await >= pause);
+            server.latency(Duration::ZERO);
 
-        server.inject(FaultRule::new(Fault::Stall(4)));
-        let got = client.get_object().bucket(B).key("k").send().await.unwrap();
-        assert_eq!(got.content_length(), Some(10));
-        let mut body = got.body;
-        assert_eq!(&body.next().await.unwrap().unwrap()[..], b"0123");
-        let more = tokio::time::timeout(pause, body.next()).await;
-        assert!(more.is_err(), "{more:?}");
-    });
+            server.inject(FaultRule::new(Fault::Stall(4)));
+            let got = client.get_object().bucket(B).key("k").send().await.unwrap();
+            assert_eq!(got.content_length(), Some(10));
+            let mut body = got.body;
+            assert_eq!(&body.next().await.unwrap().unwrap()[..], b"0123");
+            let more = tokio::time::timeout(pause, body.next()).await;
+            assert!(more.is_err(), "{more:?}");
+        });
+    }
 }
 
 #[test]

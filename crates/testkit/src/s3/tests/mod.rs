@@ -5,14 +5,20 @@ mod life;
 mod listing;
 mod multipart;
 mod objects;
+mod tls;
+
+use std::fs::read;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, SharedHttpClient};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::Builder as HttpBuilder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
-use super::S3Server;
+use super::{S3Config, S3Server};
 
 const B: &str = S3Server::BUCKET;
 
@@ -31,7 +37,22 @@ fn settings(server: &S3Server) -> Builder {
         .endpoint_url(server.endpoint())
         .force_path_style(true)
         .retry_config(RetryConfig::disabled())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(match server.certificate() {
+            None => HttpBuilder::new().build_http(),
+            Some(pem) => https(TrustStore::empty().with_pem_certificate(read(pem).unwrap())),
+        })
+}
+
+/// HTTP over TLS, with trust in these certificates.
+fn https(trust: TrustStore) -> SharedHttpClient {
+    let context = TlsContext::builder().with_trust_store(trust).build().expect("certificates");
+    let builder = HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    builder.tls_context(context).build_https()
+}
+
+/// A server of each kind: without TLS and with it.
+fn both() -> [S3Server; 2] {
+    [false, true].map(|tls| S3Server::start_with(S3Config { tls, ..S3Config::default() }))
 }
 
 fn client(server: &S3Server) -> Client {
