@@ -49,7 +49,7 @@ def serving(options, root: Path | None, latency: int = 0):
         endpoint = process.stdout.readline().strip()
         if not endpoint:
             sys.exit(f"{options.server} did not start")
-        os.environ["AWS_ENDPOINT_URL"] = endpoint
+        os.environ |= {"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint}  # s5cmd has a name of its own
         yield Server(process, endpoint)
     finally:
         process.send_signal(signal.SIGKILL)
@@ -87,7 +87,8 @@ def copies(options, source: str, out: Callable) -> list[tuple[str, Callable]]:
         return [options.peers / "rclone", "copy", *flags, *places]
 
     known = [("s5cmd, 64 workers", "s5cmd", s5cmd(64)), ("s5cmd, 256 workers", "s5cmd", s5cmd(256)), ("aws s3 cp, CRT", "aws", aws), ("rclone, 64 transfers", "rclone", rclone)]
-    return [(name, argv) for name, tool, argv in known if options.peers and (options.peers / tool).exists()]
+    wanted = [row for row in known if not options.without or options.without not in row[0]]
+    return [(name, argv) for name, tool, argv in wanted if options.peers and (options.peers / tool).exists()]
 
 
 @dataclass
@@ -195,6 +196,7 @@ def main() -> None:
     arguments.add_argument("--folders", type=int, default=20, help="folders of set A that are packed at 20 ms a request")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--only", default="small,far,large")
+    arguments.add_argument("--without", default="", help="leave out peers whose name has this in it")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     config = options.out / "aws-config"

@@ -12,6 +12,7 @@ mod faults;
 mod kill;
 mod rules;
 mod same;
+mod tls;
 mod writers;
 
 type Files = BTreeMap<String, Vec<u8>>;

@@ -84,8 +84,8 @@ impl Found {
 
 /// Times in a row that a page may say of itself that it comes next.
 const MOST_AGAIN: u32 = 3;
-/// Keys from which listings start, at most: each costs a request.
-const MOST_RANGES: usize = 256;
+/// Places from which a listing starts, at most: each reads up to a page beyond its part.
+const MOST_RANGES: usize = 32;
 
 /// All objects whose key starts with `prefix`, sorted by key.
 pub(super) fn list(s3: &S3, bucket: &str, prefix: &str) -> Result<Found> {
@@ -138,6 +138,7 @@ enum Start {
 /// than a few of them. Where keys have none, pages come one after another: only S3 knows where
 /// the next one starts.
 async fn bounds(calls: &Calls, place: &Place, after: &str) -> Result<Vec<String>> {
+    let most = (calls.options.io_depth / 4).clamp(1, MOST_RANGES);
     let mut level = vec![place.prefix.clone()];
     let mut bounds: Vec<String> = Vec::new();
     for _ in 0..3 {
@@ -148,13 +149,13 @@ async fn bounds(calls: &Calls, place: &Place, after: &str) -> Result<Vec<String>
         }
         bounds.extend(folders.iter().filter(|folder| folder.as_str() > after).cloned());
         level = folders;
-        if level.is_empty() || bounds.len() >= calls.options.io_depth || level.len() > 16 {
+        if level.is_empty() || bounds.len() >= most || level.len() > 16 {
             break;
         }
     }
     bounds.sort_unstable();
     bounds.dedup();
-    let step = bounds.len().div_ceil(MOST_RANGES.min(calls.options.io_depth * 2)).max(1);
+    let step = bounds.len().div_ceil(most).max(1);
     Ok(bounds.into_iter().step_by(step).collect())
 }
 
