@@ -119,6 +119,7 @@ fn flags(help: &str) -> impl Iterator<Item = (String, &str)> {
     starts.into_iter().zip(ends).map(move |(start, end)| {
         let text = &help[start..end];
         let flag = text.split_whitespace().find(|word| word.starts_with("--")).expect("a flag");
+        let flag = flag.split('[').next().unwrap_or(flag); // a value that may be left out
         (flag.trim_end_matches(',').to_owned(), text)
     })
 }

@@ -67,11 +67,7 @@ impl Wire {
         };
         match self.check(object, &range, &head)? {
             Verdict::Body => {}
-            Verdict::Slow => {
-                let fault =
-                    Fault { class: Class::Slow, ..Fault::passing("SlowDown", "SlowDown (503)") };
-                return Ok(Outcome::Rest(range.start, Some(fault)));
-            }
+            Verdict::Fault(fault) => return Ok(Outcome::Rest(range.start, Some(fault))),
             Verdict::Unknown => return Ok(Outcome::Rest(range.start, None)),
         }
         object.etag = head.etag.clone();
@@ -131,7 +127,14 @@ impl Wire {
     fn check(&self, object: &Pinned, range: &Range<u64>, head: &Head) -> Result<Verdict> {
         match head.status {
             200 | 206 => {}
-            503 => return Ok(Verdict::Slow),
+            503 => {
+                let fault = Fault::passing("SlowDown", "SlowDown (503)");
+                return Ok(Verdict::Fault(Fault { class: Class::Slow, ..fault }));
+            }
+            status @ 500.. => {
+                let text = format!("InternalError ({status})");
+                return Ok(Verdict::Fault(Fault::passing("InternalError", text)));
+            }
             _ => return Ok(Verdict::Unknown),
         }
         let Some(len) = head.len else { return Ok(Verdict::Unknown) };
@@ -158,8 +161,8 @@ impl Wire {
 enum Verdict {
     /// The bytes asked for.
     Body,
-    /// Fewer requests, please.
-    Slow,
+    /// The server is in trouble, or has too much to do.
+    Fault(Fault),
     /// Something that the SDK may make sense of.
     Unknown,
 }
