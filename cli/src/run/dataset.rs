@@ -22,7 +22,9 @@ pub(super) struct Place {
 }
 
 /// Shards of S3 that are read at a time: one connection carries some 50 to 90 MB/s.
-const REMOTE_JOBS: usize = 8;
+const REMOTE_JOBS: u64 = 8;
+/// Memory of each: two windows ahead of the reader, and what it works on.
+const REMOTE_JOB: u64 = 32 << 20;
 
 impl Place {
     pub(super) fn of(args: &DatasetArgs, log: Log) -> Result<Self> {
@@ -50,7 +52,8 @@ impl Place {
 
     /// Shards that are read at a time, unless the user says how many.
     pub(super) fn jobs(&self, work: WorkArgs, local: usize) -> usize {
-        work.jobs.unwrap_or(if self.remote { REMOTE_JOBS } else { local })
+        let remote = (work.memory.0 / REMOTE_JOB).clamp(1, REMOTE_JOBS) as usize;
+        work.jobs.unwrap_or(if self.remote { remote } else { local })
     }
 
     /// The dataset, or shards without a manifest.

@@ -47,7 +47,7 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
     let memory = options.memory / 2;
     let most = options.io_depth.max(options.jobs).min((memory / LEAST_BUFFER) as usize);
     let capacity = (memory / most as u64).min(BUFFER) as usize & !(crate::writer::ALIGN - 1);
-    let mut queue = Queue::new(context, todo);
+    let mut queue = Queue::new(context, todo, unit_bytes(context, most));
     let mut crew = Crew::new(options.jobs, most);
     // A worker's next task waits here while it works, one a job: they never wait for the
     // coordinator. The queue is as long as the crew may grow, so sending never blocks.
@@ -103,6 +103,15 @@ pub(crate) fn execute(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
     }
 }
 
+/// Longest unit. What a store gathers in memory counts only once it is handed out: so many units in
+/// flight may then hold no more than an eighth of the memory beyond what uploads may hold.
+fn unit_bytes(context: &Context<'_>, most: usize) -> u64 {
+    match context.store.gathers() {
+        false => UNIT_BYTES,
+        true => (context.options.memory / 8 / most as u64).clamp(LEAST_BUFFER, UNIT_BYTES),
+    }
+}
+
 /// Of two failures the one that tells more: an interruption follows from a stop.
 fn worse(before: Option<Error>, error: Error) -> Error {
     match before {
@@ -149,6 +158,8 @@ struct Queue {
     filling: VecDeque<usize>,
     /// How many of them there should be.
     breadth: usize,
+    /// Longest unit, in bytes.
+    unit: u64,
     ready: VecDeque<Task>,
     /// What is not yet handed out.
     left: UnitSize,
@@ -159,13 +170,14 @@ impl Queue {
     /// at a time write into a file, so neighbours in time should not be neighbours in a shard. Two
     /// were as fast into the page cache; on a disk that is waited for they held 1.1 GB/s, four 1.4.
     /// A store that gathers ranges into parts wants the opposite: one shard after another.
-    fn new(context: &Context<'_>, todo: Vec<usize>) -> Self {
+    fn new(context: &Context<'_>, todo: Vec<usize>, unit: u64) -> Self {
         let shards = || todo.iter().map(|s| &context.plan.shards[*s]);
         Self {
             left: UnitSize {
                 bytes: shards().map(|s| s.bytes).sum(),
                 samples: shards().map(|s| s.end - s.start).sum(),
             },
+            unit,
             open: HashMap::new(),
             filling: VecDeque::new(),
             breadth: if context.store.gathers() { 1 } else { 4 * context.options.jobs },
@@ -194,7 +206,7 @@ impl Queue {
             let Some(shard) = self.filling.pop_front() else { return Ok(None) };
             let share = SHARE * threads as u64;
             let size = UnitSize {
-                bytes: (self.left.bytes / share).clamp(1, UNIT_BYTES),
+                bytes: (self.left.bytes / share).clamp(1, self.unit),
                 samples: (self.left.samples / share as usize).clamp(1, samples),
             };
             let unit = self.open.get_mut(&shard).and_then(|work| work.unit(context, size));

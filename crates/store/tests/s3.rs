@@ -508,3 +508,28 @@ fn secrets_are_in_no_message() {
         assert!(!text.contains(S3Server::SECRET_KEY), "{text}");
     }
 }
+
+/// The same rules on any server that the standard AWS configuration leads to, Amazon's included:
+/// `SHARDPACK_S3_TEST=s3://bucket/prefix cargo test -p shardpack-store --test s3 -- --ignored`.
+/// Writes some megabytes below that prefix, and removes them.
+#[test]
+#[ignore = "needs a bucket"]
+fn a_bucket_of_yours_is_a_store() {
+    let place = std::env::var("SHARDPACK_S3_TEST").expect("SHARDPACK_S3_TEST=s3://bucket/prefix");
+    let place = place.trim_end_matches('/');
+    let run = std::process::id();
+    let number = AtomicU64::new(0);
+    let s3 = S3::connect(&place.parse().unwrap(), S3Options::default()).unwrap();
+    store_suite(&|| {
+        let uri = format!("{place}/{run}/{}", number.fetch_add(1, SeqCst)).parse().unwrap();
+        Box::new(S3Store::open(s3.clone(), uri))
+    });
+    let all = S3Store::open(s3, place.parse().unwrap());
+    assert_eq!(
+        all.doubts("probe").unwrap(),
+        Vec::<String>::new(),
+        "conditions and checksums count"
+    );
+    all.remove(&run.to_string()).unwrap();
+    assert!(all.list(&run.to_string()).unwrap().is_empty());
+}
