@@ -11,7 +11,8 @@ CARGO = "cargo run --release -p shardpack -- "  # how a clone without an install
 
 
 def commands(page):
-    """The lines of its ```sh blocks; a backslash continues a line."""
+    """The lines of its ```sh blocks; a backslash continues a line. Blocks marked ```bash need buckets:
+    tests/it/s3 and tests/it/manifests.rs run such commands against a server."""
     inside, lines = False, []
     for line in page.read_text().splitlines():
         if line.startswith("```"):
