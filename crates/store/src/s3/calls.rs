@@ -27,7 +27,7 @@ pub(super) struct Calls {
     pub(super) retries: AtomicU64,
     /// Parts of large objects that may be fetched ahead.
     pub(super) ahead: std::sync::Arc<Semaphore>,
-    pub(super) backlog: Backlog,
+    pub(super) backlog: std::sync::Arc<Backlog>,
     requests: Rate,
     received: Rate,
     sent: Rate,

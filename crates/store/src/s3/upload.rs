@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use shardpack_formats::combine_crc64;
 use tokio::task::JoinHandle;
 
+use super::backlog::Buffer;
 use super::connect::S3;
 use super::multipart::{Sent, Shared, abort};
 use super::put::{Target, crc64nvme, put};
@@ -36,9 +38,9 @@ struct State {
     sealed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Part {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     filled: u64,
 }
 
@@ -71,24 +73,21 @@ impl S3Upload {
     }
 
     /// Sends a part, behind the caller's back.
-    fn send(&self, state: &mut State, index: u64, part: Part) {
-        let len = part.bytes.len() as u64;
+    fn send(&self, state: &mut State, index: u64, mut part: Part) {
         let (calls, shared) = (Arc::clone(self.s3.calls()), Arc::clone(&self.shared));
-        calls.backlog.send(len);
+        part.bytes.leave();
         state.sending.push(self.s3.handle().spawn(async move {
-            let sent = match shared.failed.load(Relaxed) {
+            match shared.failed.load(Relaxed) {
                 true => None,
-                false => shared.send(&calls, index + 1, part.bytes.into()).await,
-            };
-            calls.backlog.sent(len);
-            sent
+                false => shared.send(&calls, index + 1, Bytes::from_owner(part.bytes)).await,
+            }
         }));
     }
 
     /// Bytes of the object, which all fit into one part: one request then.
-    async fn put_whole(&self, bytes: Vec<u8>, crc64: Option<u64>) -> Result<()> {
+    async fn put_whole(&self, bytes: Bytes, crc64: Option<u64>) -> Result<()> {
         self.shared.check(crc64, crc64nvme(&bytes))?;
-        put(self.s3.calls(), &self.shared.target, bytes.into(), PutMode::Replace).await
+        put(self.s3.calls(), &self.shared.target, bytes, PutMode::Replace).await
     }
 
     /// Waits for all parts, and makes them one object.
@@ -142,19 +141,19 @@ impl Upload for S3Upload {
             let (from, whole) = (at % self.part, self.part_len(index));
             let n = rest.len().min((whole - from) as usize);
             let mut state = self.state();
-            let part = state.filling.entry(index).or_default();
+            let part = state
+                .filling
+                .entry(index)
+                .or_insert_with(|| Part { bytes: backlog.buffer(whole), filled: 0 });
             let needed = match self.len {
                 Some(_) => whole,
                 None => from + n as u64,
-            } as usize;
-            if part.bytes.len() < needed {
-                part.bytes.resize(needed, 0);
-            }
-            part.bytes[from as usize..from as usize + n].copy_from_slice(&rest[..n]);
+            };
+            part.bytes.reach(needed as usize);
+            part.bytes.write(from as usize, &rest[..n]);
             part.filled += n as u64;
             let full = part.filled == whole;
             state.received += n as u64;
-            backlog.fill(n as u64);
             if full
                 && self.needs_parts(&state, index)
                 && let Some(part) = state.filling.remove(&index)
@@ -175,10 +174,9 @@ impl Upload for S3Upload {
             return Err(self.invalid(reason));
         }
         if state.sending.is_empty() && state.filling.len() <= 1 {
-            let bytes = state.filling.pop_first().map_or_else(Vec::new, |(_, part)| part.bytes);
-            let held = bytes.len() as u64;
+            let only = state.filling.pop_first();
+            let bytes = only.map_or_else(Bytes::new, |(_, part)| Bytes::from_owner(part.bytes));
             let done = self.s3.wait(self.put_whole(bytes, crc64nvme));
-            self.s3.calls().backlog.forget(held);
             state.sealed = done.is_ok();
             return done;
         }
@@ -207,8 +205,6 @@ impl Drop for S3Upload {
     /// Leaves nothing behind: parts without an end would be kept, and paid for, out of sight.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let filling: u64 = state.filling.values().map(|part| part.filled).sum();
-        self.s3.calls().backlog.forget(filling);
         if state.sealed {
             return;
         }
