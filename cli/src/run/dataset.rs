@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use shardpack_formats::Compression;
-use shardpack_pack::{Dataset, ForeignOptions};
+use shardpack_pack::{Dataset, Error, ForeignOptions};
 use shardpack_store::{LocalOptions, LocalStore, Store};
 
 use super::s3;
@@ -58,12 +58,12 @@ impl Place {
 
     /// The dataset, or shards without a manifest.
     pub(super) fn dataset(&self) -> Result<Dataset<'_>> {
-        Ok(Dataset::find(&*self.store, &self.prefix, &self.options)?)
+        Ok(Dataset::find(&*self.store, &self.prefix, &self.options).map_err(Error::from)?)
     }
 
     /// Shards without a manifest.
     pub(super) fn foreign(&self) -> Result<Dataset<'_>> {
-        Ok(Dataset::foreign(&*self.store, &self.prefix, &self.options)?)
+        Ok(Dataset::foreign(&*self.store, &self.prefix, &self.options).map_err(Error::from)?)
     }
 }
 

@@ -148,6 +148,20 @@ impl From<shardpack_manifest::Error> for Error {
     }
 }
 
+impl From<shardpack_dataset::Error> for Error {
+    fn from(source: shardpack_dataset::Error) -> Self {
+        use shardpack_dataset::Error as Source;
+        match source {
+            Source::NotFound(what) => Self::NotFound(what),
+            Source::Shard { shard, reason } => Self::Shard { shard, reason },
+            Source::Store(source) => Self::Store(source),
+            Source::Format(source) => Self::Format(source),
+            Source::Manifest(source) => Self::Manifest(source),
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}
+
 /// Gathers offenders against one rule: the first ten and the count.
 #[derive(Debug, Default)]
 pub(crate) struct Offenders {

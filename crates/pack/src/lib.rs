@@ -35,10 +35,10 @@ mod writer;
 
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
-    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Dataset,
-    DatasetShard, Duplicate, Entry, EntryField, FieldInfo, ForeignOptions, InfoReport, LsOptions,
-    ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport,
-    VerifyOptions, VerifyReport, adopt, cat, info, ls, unpack, unpack_into, verify,
+    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Duplicate, Entry,
+    EntryField, FieldInfo, InfoReport, LsOptions, ShardReport, ShardSizes, Sightings, SizeBucket,
+    SplitInfo, UnpackOptions, UnpackReport, VerifyOptions, VerifyReport, adopt, cat, info, ls,
+    unpack, unpack_into, verify,
 };
 pub use error::{Error, Result};
 pub use name::Template;
@@ -46,6 +46,8 @@ pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Sp
 pub use pack::{dry_run, pack};
 pub use progress::{Progress, Stage};
 pub use report::{PackReport, PlanReport, PlannedShard};
+
+pub use shardpack_dataset::{Dataset, DatasetShard, ForeignOptions};
 
 /// The hash that orders and splits samples: xxh3, whose values are fixed for ever.
 pub(crate) fn hash(key: &str, seed: u64) -> u64 {

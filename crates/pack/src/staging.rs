@@ -6,36 +6,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+pub(crate) use shardpack_dataset::{MANIFEST, PLAN, STAGING, index_path, staged};
 use shardpack_manifest::{Index, Manifest};
 use shardpack_store::{PutMode, Store};
 
 use crate::plan::{Plan, ShardPlan};
 use crate::{Error, Result};
 
-/// The folder of unfinished work.
-pub(crate) const STAGING: &str = ".shardpack";
-/// The dataset's head; there is a dataset if and only if it is there.
-pub(crate) const MANIFEST: &str = "manifest.json";
-
 /// Written and removed to find out what a server does.
 pub(crate) const PROBE: &str = ".shardpack/probe";
-/// Says which run is at work.
-pub(crate) const PLAN: &str = ".shardpack/plan.json";
-
-/// Where an object of the dataset lies until it is published: out of the way, if the store can
-/// move it afterwards; else where it belongs, and the missing manifest says that it is not done.
-pub(crate) fn staged(store: &dyn Store, path: &str) -> String {
-    match store.moves() {
-        true => format!("{STAGING}/{path}"),
-        false => path.to_owned(),
-    }
-}
-
-/// Where the index of a shard lies in the dataset.
-pub(crate) fn index_path(shard: &str) -> String {
-    format!("index/{}.index", shard.strip_prefix("shards/").unwrap_or(shard))
-}
-
 /// What identifies a run: another run may finish its work only if all of it is equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -194,9 +173,6 @@ pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-/// Largest manifest or index that is read: 1 GiB, some 15 million records in one shard.
-const MOST: u64 = 1 << 30;
-
 /// Writes a whole small object. Where it lies behind a network it is read back: what a manifest
 /// vouches for, and the manifest itself, must be there as it was written. What is not is removed.
 pub(crate) fn put(store: &dyn Store, key: &str, bytes: &[u8], mode: PutMode) -> Result<()> {
@@ -218,21 +194,5 @@ pub(crate) fn put(store: &dyn Store, key: &str, bytes: &[u8], mode: PutMode) -> 
 
 /// Reads a whole small object.
 pub(crate) fn read(store: &dyn Store, key: &str) -> Result<Vec<u8>> {
-    let object = store.open(key)?;
-    if object.len() > MOST {
-        return Err(Error::Shard {
-            shard: key.into(),
-            reason: format!("{} bytes; a manifest or index has at most {MOST}", object.len()),
-        });
-    }
-    let mut bytes = vec![0; object.len() as usize];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match object.read_at(filled as u64, &mut bytes[filled..])? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
+    Ok(shardpack_dataset::read(store, key)?)
 }

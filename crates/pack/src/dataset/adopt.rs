@@ -64,7 +64,7 @@ pub fn adopt(
     options: &AdoptOptions,
     progress: &Progress,
 ) -> Result<AdoptReport> {
-    let _lock = dataset.store.lock("")?; // the staging below is one run's
+    let _lock = dataset.store().lock("")?; // the staging below is one run's
     free(dataset)?;
     let compression = one_compression(dataset)?;
     progress.enter(Stage::Pack);
@@ -72,9 +72,9 @@ pub fn adopt(
     progress.shards_planned.store(dataset.shards().len() as u64, Relaxed);
     let outcome = adopt_shards(dataset, options, progress)
         .and_then(|adopted| publish(dataset, compression, adopted, progress));
-    let cleaned = dataset.store.remove(STAGING);
-    if outcome.is_err() && !dataset.store.moves() {
-        dataset.store.remove("index")?; // written in place, and refused above if it was there
+    let cleaned = dataset.store().remove(STAGING);
+    if outcome.is_err() && !dataset.store().moves() {
+        dataset.store().remove("index")?; // written in place, and refused above if it was there
     }
     let report = outcome?;
     cleaned?;
@@ -97,7 +97,7 @@ fn free(dataset: &Dataset<'_>) -> Result<()> {
     if dataset.manifest().is_some() {
         return occupied("is a dataset with a manifest already");
     }
-    for object in dataset.store.list("")? {
+    for object in dataset.store().list("")? {
         if object.key == MANIFEST {
             return occupied("has a manifest already");
         }
@@ -154,7 +154,7 @@ fn one(
     progress: &Progress,
 ) -> Result<Adopted> {
     let shard = &dataset.shards()[number];
-    let object = dataset.store.open(&shard.path)?;
+    let object = dataset.store().open(&shard.path)?;
     let mut builder = IndexBuilder::default();
     let mut keys = Vec::new();
     let mut each = |scanned: Scanned<'_>| {
@@ -194,7 +194,7 @@ fn one(
     };
     let bytes = builder.finish(&file)?;
     let path = index_path(&shard.path);
-    dataset.store.put(&staged(dataset.store, &path), &bytes, PutMode::Replace)?;
+    dataset.store().put(&staged(dataset.store(), &path), &bytes, PutMode::Replace)?;
     let row = Shard {
         path: shard.path.clone(),
         split: None,
@@ -219,7 +219,7 @@ fn publish(
 ) -> Result<AdoptReport> {
     progress.enter(Stage::Publish);
     let mut format = RecordFormat::new(dataset.format());
-    format.options = dataset.format_options.clone();
+    format.options = dataset.format_options().clone();
     let mut manifest = Manifest::new(format, Order::Source);
     manifest.compression = compression;
     let (mut places, mut skipped) = (Vec::new(), Vec::new());
@@ -230,7 +230,7 @@ fn publish(
     }
     refuse_duplicates(dataset, places)?;
     let bytes = manifest.to_bytes()?;
-    let (store, folder) = (dataset.store, "index");
+    let (store, folder) = (dataset.store(), "index");
     if store.moves() && !manifest.shards.is_empty() {
         store.rename(&staged(store, folder), folder)?;
     }
@@ -250,7 +250,7 @@ fn publish(
 fn refuse_duplicates(dataset: &Dataset<'_>, places: Vec<KeyPlace>) -> Result<()> {
     let found = duplicates(dataset, places, |place| {
         let path = dataset.shards().get(place.shard as usize).map_or("", |s| s.path.as_str());
-        let bytes = staging::read(dataset.store, &staged(dataset.store, &index_path(path)))?;
+        let bytes = staging::read(dataset.store(), &staged(dataset.store(), &index_path(path)))?;
         let index = shardpack_manifest::Index::parse(bytes)?;
         Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default())
     })?;

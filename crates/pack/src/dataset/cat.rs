@@ -6,16 +6,16 @@ use shardpack_formats::{Compression, Crc32c, Error as FormatError, Position, crc
 use shardpack_manifest::{Index, IndexField, IndexRecord};
 use shardpack_store::Object;
 
+use super::Dataset;
 use super::check::{read_failed, said};
-use super::input::ShardReader;
 use super::keys::Nearest;
 use super::ls::samples;
 use super::record::field_damage;
 use super::scan::Next;
 use super::unpack::{body_of, decode};
-use super::{Dataset, sidecar};
 use crate::progress::Progress;
 use crate::{Error, Result};
+use shardpack_dataset::ShardReader;
 
 /// How a field is read.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub fn cat(
     options: &CatOptions,
 ) -> Result<u64> {
     let found = find(dataset, name, options)?;
-    let Some(index) = sidecar::index(dataset, found.shard)? else {
+    let Some(index) = shardpack_dataset::index(dataset, found.shard)? else {
         return decoded(dataset, &found, out, options);
     };
     let record = index.get(found.record as usize);
@@ -77,7 +77,7 @@ fn find(dataset: &Dataset<'_>, name: &str, options: &CatOptions) -> Result<Found
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut nearest = Nearest::new(name.rsplit_once('.').map_or(name, |(key, _)| key));
     for shard in 0..dataset.shards().len() {
-        if let Some(index) = sidecar::index(dataset, shard)? {
+        if let Some(index) = shardpack_dataset::index(dataset, shard)? {
             for key in keys(name).filter(|key| !dataset.is_deleted(key)) {
                 let Some(position) = index.position(key) else { continue };
                 let Some(record) = index.get(position) else { continue };
@@ -141,7 +141,7 @@ fn fields_there_are(name: &str, sample: &Candidate) -> Error {
 fn no_such_key(dataset: &Dataset<'_>, name: &str, mut nearest: Nearest<'_>) -> Result<Error> {
     if dataset.manifest().is_some() {
         for shard in 0..dataset.shards().len() {
-            if let Some(index) = sidecar::index(dataset, shard)? {
+            if let Some(index) = shardpack_dataset::index(dataset, shard)? {
                 index.iter().for_each(|record| nearest.look_at(record.key));
             }
         }
@@ -166,7 +166,7 @@ impl Body<'_> {
         out: &mut dyn Write,
         memory: u64,
     ) -> Result<u64> {
-        let object = self.dataset.store.open(&self.shard().path)?;
+        let object = self.dataset.store().open(&self.shard().path)?;
         let mut stream = self.from(&*object, offset)?.take(field.len);
         let wrong = |crc| {
             let reason = field_damage(field.name, offset, crc, field.crc32c);
@@ -212,7 +212,7 @@ impl Body<'_> {
                 format!("the record of {len} bytes does not fit into memory; give more --memory");
             return Err(self.damaged(what));
         }
-        let object = self.dataset.store.open(&self.shard().path)?;
+        let object = self.dataset.store().open(&self.shard().path)?;
         let mut bytes = Vec::new();
         let stream = self.from(&*object, self.record.offset)?;
         stream.take(self.record.len).read_to_end(&mut bytes).map_err(|e| self.failed(e))?;

@@ -6,7 +6,6 @@ use shardpack_formats::{Crc32c, Record, crc32c};
 use shardpack_manifest::{Digest, Index, IndexRecord, SampleHasher, Shard};
 use shardpack_store::Object;
 
-use super::input::ShardReader;
 use super::keys::{KeyPlace, hash};
 use super::record::{Rules, blame, field_damage};
 use super::report::{Damage, ShardReport};
@@ -15,6 +14,7 @@ use super::{Dataset, DatasetShard};
 use crate::parallel::check_stopped;
 use crate::progress::Progress;
 use crate::{Error, Result};
+use shardpack_dataset::ShardReader;
 
 /// What checking one shard found.
 #[derive(Debug, Default)]
@@ -175,11 +175,11 @@ impl Check<'_> {
             let Some(start) = self.index.get(first).map(|r| r.offset) else { return };
             let Some(last) = self.index.get(end - 1) else { return };
             let range = (start - offset) as usize..(last.offset + last.len - offset) as usize;
-            let mut options = self.dataset.decode.clone();
+            let mut options = self.dataset.decode().clone();
             options.max_record = range.len() as u64;
             options.missing_end = true;
             let stream = Box::new(bytes.get(range).unwrap_or_default());
-            let mut decoder = self.dataset.format.decoder(stream, &options);
+            let mut decoder = self.dataset.codec().decoder(stream, &options);
             let from = first;
             while first < end {
                 let Some(record) = self.index.get(first) else { return };
@@ -240,7 +240,7 @@ impl Check<'_> {
         if self.stray.is_some() || !packed {
             return;
         }
-        let trailer = self.dataset.format.trailer();
+        let trailer = self.dataset.codec().trailer();
         let wanted = |at: u64| {
             let at = at.checked_sub(self.end)?;
             trailer.get(usize::try_from(at).ok()?).copied()

@@ -8,12 +8,12 @@ use shardpack_formats::{Compression, Label, Schema};
 use shardpack_manifest::{Digest, SampleHasher};
 
 use super::check::read_failed;
-use super::input::ShardReader;
 use super::ls::{View, samples};
 use super::scan::Next;
 use super::{Dataset, DatasetShard};
 use crate::progress::Progress;
 use crate::{Error, Result};
+use shardpack_dataset::ShardReader;
 
 /// What is in a dataset.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -176,7 +176,7 @@ pub fn info(dataset: &Dataset<'_>, memory: u64, progress: &Progress) -> Result<I
 /// What manifest and shards say without looking at a sample.
 fn head(dataset: &Dataset<'_>) -> InfoReport {
     let manifest = dataset.manifest();
-    let schema = match dataset.format_options.schema {
+    let schema = match dataset.format_options().schema {
         Schema::Fields => "fields",
         Schema::Image => "image",
         Schema::Raw => "raw",
@@ -323,7 +323,7 @@ fn read_texts(dataset: &Dataset<'_>, classes: &mut [(u64, Class)]) -> Result<()>
     places.sort_by_key(|(shard, offset, ..)| (*shard, *offset));
     for group in places.chunk_by_mut(|a, b| a.0 == b.0) {
         let DatasetShard { path, compression, .. } = &dataset.shards()[group[0].0];
-        let object = dataset.store.open(path)?;
+        let object = dataset.store().open(path)?;
         let failed = |error| read_failed(Some(error), path);
         let reader = Box::new(ShardReader::new(&*object, 64 << 10));
         let mut stream = compression.reader(reader).map_err(failed)?;

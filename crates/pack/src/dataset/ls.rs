@@ -5,10 +5,10 @@ use serde::Serialize;
 use shardpack_formats::{ErrorKind, Label, Position, Record, Sample};
 use shardpack_manifest::IndexField;
 
+use super::Dataset;
 use super::keys::of_record;
 use super::scan::{Next, ScanBudget, Scanned, scan};
 use super::strict::fields as fields_of;
-use super::{Dataset, sidecar};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -95,7 +95,7 @@ pub(super) fn samples(
     each: &mut dyn FnMut(&View<'_>) -> Result<Next>,
 ) -> Result<()> {
     let shard = dataset.shards()[number].path.as_str();
-    if let Some(index) = sidecar::index(dataset, number)? {
+    if let Some(index) = shardpack_dataset::index(dataset, number)? {
         for (i, record) in index.iter().enumerate() {
             let fields: Vec<_> = record.fields.clone().map(EntryField::new).collect();
             let entry = Entry {
@@ -113,7 +113,7 @@ pub(super) fn samples(
         }
         return Ok(());
     }
-    let object = dataset.store.open(shard)?;
+    let object = dataset.store().open(shard)?;
     let budget = ScanBudget::new(memory, 1);
     let mut each = |scanned: Scanned<'_>| {
         let fields: Vec<_> = fields_of(&scanned).map(EntryField::new).collect();

@@ -8,12 +8,9 @@ mod adopt;
 mod against;
 mod cat;
 mod check;
-mod find;
 mod info;
-mod input;
 mod keys;
 mod ls;
-mod open;
 mod record;
 mod report;
 mod runs;
@@ -26,11 +23,12 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use shardpack_dataset::{Dataset, DatasetShard};
+
 pub use adopt::{AdoptOptions, AdoptReport, adopt};
 pub use cat::{CatOptions, cat};
 pub use info::{ClassCount, FieldInfo, InfoReport, ShardSizes, SizeBucket, SplitInfo, info};
 pub use ls::{Entry, EntryField, LsOptions, ls};
-pub use open::{Dataset, DatasetShard, ForeignOptions};
 pub use report::{AgainstReport, Damage, Duplicate, ShardReport, Sightings, VerifyReport};
 pub use unpack::{UnpackOptions, UnpackReport, unpack, unpack_into};
 pub use verify::{VerifyOptions, verify};

@@ -27,7 +27,7 @@ impl Rules {
     pub(super) fn of(dataset: &Dataset<'_>) -> Self {
         // The index of shards that were found, not packed, says what the decoder says.
         let found = dataset.manifest().is_none_or(|m| m.plan.is_none());
-        Self::new(dataset.format(), &dataset.format_options, found)
+        Self::new(dataset.format(), dataset.format_options(), found)
     }
 
     fn new(format: &str, options: &FormatOptions, found: bool) -> Self {

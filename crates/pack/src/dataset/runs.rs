@@ -21,7 +21,7 @@ impl Budget {
         let share = usize::try_from(memory).unwrap_or(usize::MAX) / jobs.max(1);
         let run = (share / 8).clamp(64 << 10, 4 << 20);
         Self {
-            piece: (share / 16).clamp(64 << 10, super::input::PIECE),
+            piece: (share / 16).clamp(64 << 10, shardpack_dataset::PIECE),
             run,
             record: (share / 4).max(run),
         }

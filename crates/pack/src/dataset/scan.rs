@@ -7,10 +7,10 @@ use shardpack_store::Object;
 
 use super::Dataset;
 use super::check::read_failed;
-use super::input::ShardReader;
 use crate::parallel::check_stopped;
 use crate::progress::Progress;
 use crate::{Error, Result};
+use shardpack_dataset::ShardReader;
 
 /// One decoded record.
 pub(super) struct Scanned<'r> {
@@ -95,9 +95,9 @@ pub(super) fn scan(
                 return Ok(end);
             }
         };
-        let mut options = dataset.decode.clone();
+        let mut options = dataset.decode().clone();
         options.max_record = budget.record;
-        let mut decoder = dataset.format.decoder(Box::new(stream), &options);
+        let mut decoder = dataset.codec().decoder(Box::new(stream), &options);
         let mut record = Record::default();
         let (mut next, mut passed) = (start.record, 0);
         loop {

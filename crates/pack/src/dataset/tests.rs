@@ -1,10 +1,10 @@
 //! Reading by the index in small pieces, and what every path does with names and splits.
 
+use shardpack_dataset::{ShardReader, index};
 use shardpack_formats::{Label, crc32c, crc64nvme};
 use shardpack_manifest::{IndexBuilder, IndexEntry, IndexField, Manifest};
 use shardpack_store::{MemoryStore, MemoryTree, Object, PutMode, Store};
 
-use super::input::ShardReader;
 use super::runs::{Budget, Runs, Step};
 use super::*;
 use crate::{Error, Order, PackOptions, Progress, pack};
@@ -38,7 +38,7 @@ fn runs_cover_every_byte_once() {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), *b)).collect();
     let store = packed("webdataset", &files);
     let dataset = Dataset::open(&store).unwrap();
-    let index = sidecar::index(&dataset, 0).unwrap().unwrap();
+    let index = index(&dataset, 0).unwrap().unwrap();
     let object = store.open(&dataset.shards()[0].path).unwrap();
     for (run, record) in [(1 << 20, 1 << 20), (4000, 4000), (512, 4000), (512, 512), (1, 1)] {
         let budget = Budget { piece: 1000, run, record };
@@ -75,7 +75,7 @@ fn a_stream_that_ends_early_gives_what_is_whole_first() {
     let body = bytes(700, 1);
     let store = packed("webdataset", &[("0.a", &body), ("1.a", &body), ("2.a", &body)]);
     let dataset = Dataset::open(&store).unwrap();
-    let index = sidecar::index(&dataset, 0).unwrap().unwrap();
+    let index = index(&dataset, 0).unwrap().unwrap();
     let all = whole(&*store.open(&dataset.shards()[0].path).unwrap());
     for cut in 0..all.len() {
         for (run, record) in [(1 << 20, 1 << 20), (600, 2000), (600, 600)] {
@@ -166,41 +166,11 @@ fn names_of_cat_are_cut_at_the_longest_key() {
     assert!(show("zzzzzzzzzzzzzzz").unwrap_err().ends_with("\"zzzzzzzzzzzzzzz\""));
 }
 
-#[test]
-fn formats_are_found_or_asked_for() {
-    let store = MemoryStore::new();
-    let put = |key: &str, bytes: &[u8]| store.put(key, bytes, PutMode::Replace).unwrap();
-    let foreign = |prefix: &str, options: &ForeignOptions| {
-        Dataset::foreign(&store, prefix, options)
-            .map(|d| (d.format(), d.shards().len()))
-            .map_err(|e| e.to_string())
-    };
-    let any = ForeignOptions::default();
-    assert!(foreign("", &any).unwrap_err().contains("no shard here"));
-    put("r/x", b"\x0a\x23\xd7\xce\0\0\0\0");
-    assert!(foreign("r", &any).unwrap_err().contains("--format recordio or"));
-    for format in ["recordio", "recordio-protobuf"] {
-        let named = ForeignOptions { format: Some(format.into()), ..Default::default() };
-        assert_eq!(foreign("r/x", &named), Ok((format, 1)));
-    }
-    put("s/a.rec", b"");
-    put("s/a.idx", b"0\t0\n");
-    put("s/b.pbr", b"");
-    assert!(foreign("s", &any).unwrap_err().contains("s/b.pbr is recordio-protobuf"));
-    assert_eq!(foreign("s/a.rec", &any), Ok(("recordio", 1)));
-    put("t/noise", b"hello");
-    assert!(foreign("t", &any).unwrap_err().contains("--format"));
-    assert!(foreign("t/noise", &any).unwrap_err().contains("neither the name nor"));
-    let unknown = ForeignOptions { format: Some("zip".into()), ..Default::default() };
-    let error = Dataset::foreign(&store, "s", &unknown).unwrap_err();
-    assert!(matches!(error, Error::Format(_)), "{error:?}");
-}
-
 /// Writes the index of the only shard anew, each entry as `change` makes it, and a manifest that
 /// agrees with it: nothing but the shard itself contradicts them.
 fn lie(store: &MemoryStore, change: impl Fn(usize, &mut Told)) {
     let old = Dataset::open(store).unwrap();
-    let index = sidecar::index(&old, 0).unwrap().unwrap();
+    let index = index(&old, 0).unwrap().unwrap();
     let mut builder = IndexBuilder::default();
     for (i, record) in index.iter().enumerate() {
         let mut told = Told {

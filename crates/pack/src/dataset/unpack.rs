@@ -12,7 +12,6 @@ use shardpack_store::{LocalOptions, LocalStore, Object, PutMode, Store, Upload};
 
 use super::Dataset;
 use super::check::{overlap, read_failed, said};
-use super::input::ShardReader;
 use super::ls::{matching, samples};
 use super::record::field_damage;
 use super::runs::{Budget, Cut, Runs, Step};
@@ -21,6 +20,7 @@ use super::sidecar::{self, Names};
 use crate::parallel::{check_stopped, each};
 use crate::progress::{Progress, Stage};
 use crate::{Error, Result};
+use shardpack_dataset::ShardReader;
 
 /// What is unpacked, and how.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ pub fn unpack_into(
     plan(dataset, &numbers, progress);
     let shards = each(numbers.len(), options.jobs, progress, |i| {
         let mut shard = Unpack::new(dataset, numbers[i], files, progress)?;
-        match sidecar::index(dataset, numbers[i])? {
+        match shardpack_dataset::index(dataset, numbers[i])? {
             Some(index) => shard.indexed(&index, Budget::new(options.memory, options.jobs))?,
             None => shard.decoded(options.memory / options.jobs.max(1) as u64)?,
         }
@@ -208,7 +208,7 @@ impl<'a> Unpack<'a> {
 
     /// By the index: ranges are known, so bodies of any length pass through.
     fn indexed(&mut self, index: &Index<'_>, budget: Budget) -> Result<()> {
-        let object = self.dataset.store.open(self.shard())?;
+        let object = self.dataset.store().open(self.shard())?;
         let compression = self.dataset.shards()[self.number].compression;
         let object: &dyn Object = &*object;
         let reader = ShardReader::new(object, budget.piece);
@@ -422,10 +422,10 @@ fn is_damage(error: &io::Error) -> bool {
 /// Decodes the only record in `bytes`.
 pub(super) fn decode(dataset: &Dataset<'_>, bytes: &[u8]) -> shardpack_formats::Result<Record> {
     let mut record = Record::default();
-    let mut options = dataset.decode.clone();
+    let mut options = dataset.decode().clone();
     options.max_record = bytes.len() as u64;
     options.missing_end = true;
-    let mut decoder = dataset.format.decoder(Box::new(bytes), &options);
+    let mut decoder = dataset.codec().decoder(Box::new(bytes), &options);
     match decoder.read(&mut record)? {
         true => Ok(record),
         false => Err(FormatError::corrupt("there is no record", Position::default())),

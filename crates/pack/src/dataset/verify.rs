@@ -51,7 +51,7 @@ pub fn verify(
             with_manifest(dataset, i, &manifest.shards[i], options, progress)
         })?,
         None => each(dataset.shards().len(), options.jobs, progress, |i| {
-            let object = dataset.store.open(&dataset.shards()[i].path)?;
+            let object = dataset.store().open(&dataset.shards()[i].path)?;
             let budget = ScanBudget::new(options.memory, options.jobs);
             let (outcome, _) = strict::shard(dataset, i, &*object, budget, progress)?;
             Ok(Checked { outcome, fields: None })
@@ -107,12 +107,12 @@ fn with_manifest(
     options: &VerifyOptions<'_>,
     progress: &Progress,
 ) -> Result<Checked> {
-    let object = match dataset.store.open(&row.path) {
+    let object = match dataset.store().open(&row.path) {
         Ok(object) => Some(object),
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error.into()),
     };
-    let index = sidecar::examine(dataset, row)?;
+    let index = shardpack_dataset::examine(dataset, row)?;
     let fields = index.as_ref().ok().map(|index| index.summary().fields);
     let mut outcome = match (&object, &index) {
         (None, _) => {
@@ -277,11 +277,11 @@ fn sums(
 fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -> Result<String> {
     let number = place.shard as usize;
     if let Some(manifest) = dataset.manifest()
-        && let Ok(index) = sidecar::examine(dataset, &manifest.shards[number])?
+        && let Ok(index) = shardpack_dataset::examine(dataset, &manifest.shards[number])?
     {
         return Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default());
     }
-    let object = dataset.store.open(&dataset.shards()[number].path)?;
+    let object = dataset.store().open(&dataset.shards()[number].path)?;
     let mut key = String::new();
     let budget = ScanBudget::new(options.memory, 1);
     let start = Position::default();
@@ -298,7 +298,7 @@ fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -
 /// Objects under `shards/` that are no shards of this dataset.
 fn extra(dataset: &Dataset<'_>) -> Result<Vec<String>> {
     let known: HashSet<&str> = dataset.shards().iter().map(|s| s.path.as_str()).collect();
-    let objects = dataset.store.list("shards")?;
+    let objects = dataset.store().list("shards")?;
     Ok(objects.into_iter().map(|o| o.key).filter(|key| !known.contains(key.as_str())).collect())
 }
 

@@ -5,14 +5,13 @@ use std::io::Read;
 use shardpack_formats::{Compression, DecodeOptions, FormatOptions, Record, Schema, crc32c, mask};
 use shardpack_store::{ObjectMeta, Store};
 
-use super::input::ShardReader;
-use super::{DatasetShard, ForeignOptions};
-use crate::{Error, Result};
+use crate::input::ShardReader;
+use crate::{DatasetShard, Error, ForeignOptions, Result};
 
 /// Shards of one format.
-pub(super) struct Found {
-    pub(super) format: String,
-    pub(super) shards: Vec<DatasetShard>,
+pub(crate) struct Found {
+    pub(crate) format: String,
+    pub(crate) shards: Vec<DatasetShard>,
 }
 
 /// What a name or the first bytes say.
@@ -31,7 +30,7 @@ const MOST_STRANGERS: usize = 64;
 const START: usize = 512;
 
 /// Looks for shards under `prefix`.
-pub(super) fn shards(store: &dyn Store, prefix: &str, options: &ForeignOptions) -> Result<Found> {
+pub(crate) fn shards(store: &dyn Store, prefix: &str, options: &ForeignOptions) -> Result<Found> {
     if let Some(format) = &options.format {
         shardpack_formats::open(format, &FormatOptions::default())?; // is there such a format?
     }
@@ -186,7 +185,7 @@ fn is_tar(start: &[u8]) -> bool {
 }
 
 /// The payload of foreign TFRecords: an Example, or anything.
-pub(super) fn schema(store: &dyn Store, shards: &[DatasetShard]) -> Result<Schema> {
+pub(crate) fn schema(store: &dyn Store, shards: &[DatasetShard]) -> Result<Schema> {
     let Some(shard) = shards.iter().find(|shard| shard.bytes > 0) else {
         return Ok(Schema::default());
     };
@@ -229,7 +228,10 @@ fn unknown(key: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use shardpack_store::{MemoryStore, PutMode};
+
     use super::*;
+    use crate::Dataset;
 
     #[test]
     fn names_tell() {
@@ -284,5 +286,35 @@ mod tests {
         assert_eq!(format_of(b"\x03\0\0\0\0\0\0\0\xb0\x99\x49\x0e"), Some("tfrecord"));
         assert_eq!(format_of(b"\x0a\x23\xd7\xce\0\0\0\0"), Some(AMBIGUOUS));
         assert_eq!(format_of(b""), None);
+    }
+
+    #[test]
+    fn formats_are_found_or_asked_for() {
+        let store = MemoryStore::new();
+        let put = |key: &str, bytes: &[u8]| store.put(key, bytes, PutMode::Replace).unwrap();
+        let foreign = |prefix: &str, options: &ForeignOptions| {
+            Dataset::foreign(&store, prefix, options)
+                .map(|d| (d.format(), d.shards().len()))
+                .map_err(|e| e.to_string())
+        };
+        let any = ForeignOptions::default();
+        assert!(foreign("", &any).unwrap_err().contains("no shard here"));
+        put("r/x", b"\x0a\x23\xd7\xce\0\0\0\0");
+        assert!(foreign("r", &any).unwrap_err().contains("--format recordio or"));
+        for format in ["recordio", "recordio-protobuf"] {
+            let named = ForeignOptions { format: Some(format.into()), ..Default::default() };
+            assert_eq!(foreign("r/x", &named), Ok((format, 1)));
+        }
+        put("s/a.rec", b"");
+        put("s/a.idx", b"0\t0\n");
+        put("s/b.pbr", b"");
+        assert!(foreign("s", &any).unwrap_err().contains("s/b.pbr is recordio-protobuf"));
+        assert_eq!(foreign("s/a.rec", &any), Ok(("recordio", 1)));
+        put("t/noise", b"hello");
+        assert!(foreign("t", &any).unwrap_err().contains("--format"));
+        assert!(foreign("t/noise", &any).unwrap_err().contains("neither the name nor"));
+        let unknown = ForeignOptions { format: Some("zip".into()), ..Default::default() };
+        let error = Dataset::foreign(&store, "s", &unknown).unwrap_err();
+        assert!(matches!(error, Error::Format(_)), "{error:?}");
     }
 }

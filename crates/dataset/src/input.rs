@@ -7,7 +7,7 @@ use shardpack_store::Object;
 
 /// Reads an object from one end to the other.
 #[derive(Debug)]
-pub(super) struct ShardReader<'o> {
+pub struct ShardReader<'o> {
     object: &'o dyn Object,
     buffer: Vec<u8>,
     /// The part of the buffer that was read and not yet taken.
@@ -20,27 +20,27 @@ pub(super) struct ShardReader<'o> {
 
 /// Bytes read at once, where memory allows: enough to hide a network's answer, small enough to
 /// stay in a core's cache until the bytes are checked.
-pub(super) const PIECE: usize = 1 << 20;
+pub const PIECE: usize = 1 << 20;
 
 impl<'o> ShardReader<'o> {
     /// A reader from the object's start that reads `piece` bytes at once.
-    pub(super) fn new(object: &'o dyn Object, piece: usize) -> Self {
+    pub fn new(object: &'o dyn Object, piece: usize) -> Self {
         Self::from(object, 0, piece)
     }
 
     /// A reader from `offset` on; its checksum counts from there.
-    pub(super) fn from(object: &'o dyn Object, offset: u64, piece: usize) -> Self {
+    pub fn from(object: &'o dyn Object, offset: u64, piece: usize) -> Self {
         let buffer = vec![0; piece.max(1)];
         Self { object, buffer, start: 0, end: 0, offset, crc: Crc64Nvme::default() }
     }
 
     /// CRC-64/NVME of all bytes so far, those that wait in the buffer included.
-    pub(super) fn crc64(&self) -> u64 {
+    pub fn crc64(&self) -> u64 {
         self.crc.value()
     }
 
     /// Number of bytes read so far, those that wait in the buffer included.
-    pub(super) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 }

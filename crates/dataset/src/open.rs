@@ -5,33 +5,30 @@ use shardpack_formats::{Compression, DecodeOptions, Format, FormatOptions, Schem
 use shardpack_manifest::Manifest;
 use shardpack_store::Store;
 
-use super::find;
-use crate::staging::{self, MANIFEST, PLAN, staged};
-use crate::{Error, Result};
+use crate::{Error, MANIFEST, PLAN, Result, find, read, staged};
 
 /// Shards in a store, and what is known of them.
 ///
 /// ```
-/// use shardpack_pack::{Dataset, PackOptions, Progress, VerifyOptions, pack, verify};
-/// use shardpack_store::{MemoryStore, MemoryTree};
+/// use shardpack_dataset::{Dataset, ForeignOptions};
+/// use shardpack_store::{MemoryStore, PutMode, Store};
 ///
-/// let files = MemoryTree::new([("cat/1.jpg", "meow")]);
 /// let store = MemoryStore::new();
-/// pack(&files, &store, &PackOptions::default(), &Progress::default())?;
+/// store.put("shards/a.tar", &[0; 1024], PutMode::Create)?; // an empty archive
 ///
-/// let dataset = Dataset::open(&store)?;
-/// let report = verify(&dataset, &VerifyOptions::default(), &Progress::default())?;
-/// assert!(report.is_whole());
-/// assert_eq!(report.samples, 1);
-/// # Ok::<(), shardpack_pack::Error>(())
+/// let dataset = Dataset::find(&store, "", &ForeignOptions::default())?;
+/// assert_eq!(dataset.format(), "webdataset");
+/// assert_eq!(dataset.shards().len(), 1);
+/// assert!(dataset.manifest().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Dataset<'s> {
-    pub(super) store: &'s dyn Store,
-    pub(super) manifest: Option<Manifest>,
-    pub(super) format: Box<dyn Format>,
-    pub(super) format_options: FormatOptions,
-    pub(super) decode: DecodeOptions,
+    store: &'s dyn Store,
+    manifest: Option<Manifest>,
+    format: Box<dyn Format>,
+    format_options: FormatOptions,
+    decode: DecodeOptions,
     shards: Vec<DatasetShard>,
 }
 
@@ -127,7 +124,7 @@ impl<'s> Dataset<'s> {
 
     /// None when there is neither a manifest nor unfinished work.
     fn with_manifest(store: &'s dyn Store) -> Result<Option<Self>> {
-        let bytes = match staging::read(store, MANIFEST) {
+        let bytes = match read(store, MANIFEST) {
             Ok(bytes) => bytes,
             Err(Error::Store(error)) if error.is_not_found() => {
                 return unfinished(store).map_or(Ok(None), Err);
@@ -171,13 +168,33 @@ impl<'s> Dataset<'s> {
         &self.shards
     }
 
+    /// The record format itself.
+    pub fn codec(&self) -> &dyn Format {
+        &*self.format
+    }
+
+    /// The choices that belong to the format.
+    pub fn format_options(&self) -> &FormatOptions {
+        &self.format_options
+    }
+
+    /// How strictly its shards are decoded.
+    pub fn decode(&self) -> &DecodeOptions {
+        &self.decode
+    }
+
+    /// Where it lives.
+    pub fn store(&self) -> &'s dyn Store {
+        self.store
+    }
+
     /// Where the dataset is, for messages.
     pub fn describe(&self) -> String {
         self.store.describe()
     }
 
     /// True for a sample that the manifest says is to be skipped.
-    pub(super) fn is_deleted(&self, key: &str) -> bool {
+    pub fn is_deleted(&self, key: &str) -> bool {
         let deleted = self.manifest.as_ref().map_or(&[][..], |m| &m.tombstones);
         deleted.binary_search_by(|deleted| deleted.as_str().cmp(key)).is_ok()
     }
@@ -185,7 +202,7 @@ impl<'s> Dataset<'s> {
 
 /// The error for a destination that a pack left unfinished; none when there is no such work.
 fn unfinished(store: &dyn Store) -> Option<Error> {
-    let bytes = staging::read(store, PLAN).ok()?;
+    let bytes = read(store, PLAN).ok()?;
     let shards = serde_json::from_slice::<Unfinished>(&bytes).map(|plan| plan.shards.to_string());
     let indexes = |folder: &str| {
         let objects = store.list(folder).unwrap_or_default();
