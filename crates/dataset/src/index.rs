@@ -1,16 +1,18 @@
 //! The index of a shard, believed only when the manifest proves it.
 
 use shardpack_formats::crc64nvme;
-use shardpack_manifest::{Index, Shard, Sidecar};
+use shardpack_manifest::{Index, Manifest, Shard, Sidecar};
+use shardpack_store::Store;
 
 use crate::{Dataset, Error, Result, read};
 
 /// The index of a shard, or why it is none: damage is for the caller to report.
 pub fn examine(
-    dataset: &Dataset<'_>,
+    store: &dyn Store,
+    manifest: &Manifest,
     row: &Shard,
 ) -> Result<std::result::Result<Index<'static>, String>> {
-    let bytes = match proved(dataset, &row.index, "the index")? {
+    let bytes = match proved(store, &row.index, "the index")? {
         Ok(bytes) => bytes,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -18,7 +20,7 @@ pub fn examine(
         Ok(index) => index,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    Ok(match disagrees(dataset, row, &index) {
+    Ok(match disagrees(manifest, row, &index) {
         Some(reason) => Err(reason),
         None => Ok(index),
     })
@@ -26,11 +28,11 @@ pub fn examine(
 
 /// The bytes of a file if they are those that the manifest proves, or why not; `what` it is.
 pub fn proved(
-    dataset: &Dataset<'_>,
+    store: &dyn Store,
     file: &Sidecar,
     what: &str,
 ) -> Result<std::result::Result<Vec<u8>, String>> {
-    let bytes = match read(dataset.store(), &file.path) {
+    let bytes = match read(store, &file.path) {
         Ok(bytes) => bytes,
         Err(Error::Store(error)) if error.is_not_found() => {
             return Ok(Err(format!("{what} is missing")));
@@ -49,15 +51,15 @@ pub fn proved(
 
 /// The index of shard `number`; none without a manifest. A damaged one is an error.
 pub fn index(dataset: &Dataset<'_>, number: usize) -> Result<Option<Index<'static>>> {
-    let Some(row) = dataset.manifest().and_then(|m| m.shards.get(number)) else { return Ok(None) };
+    let Some(manifest) = dataset.manifest() else { return Ok(None) };
+    let Some(row) = manifest.shards.get(number) else { return Ok(None) };
     let damaged = |reason| Error::Shard { shard: row.index.path.clone(), reason };
-    examine(dataset, row)?.map(Some).map_err(damaged)
+    examine(dataset.store(), manifest, row)?.map(Some).map_err(damaged)
 }
 
 /// How manifest and index contradict each other.
-fn disagrees(dataset: &Dataset<'_>, row: &Shard, index: &Index<'_>) -> Option<String> {
+fn disagrees(manifest: &Manifest, row: &Shard, index: &Index<'_>) -> Option<String> {
     let (file, sums) = (index.shard(), index.summary());
-    let compression = dataset.manifest().map(|m| m.compression).unwrap_or_default();
     let numbers = [
         ("bytes", file.bytes, row.bytes),
         ("bytes before compression", file.stream_bytes, row.stream_bytes),
@@ -76,6 +78,6 @@ fn disagrees(dataset: &Dataset<'_>, row: &Shard, index: &Index<'_>) -> Option<St
             row.digest
         ));
     }
-    let same = file.format == dataset.format() && file.compression == compression;
+    let same = file.format == manifest.format.name && file.compression == manifest.compression;
     (!same).then(|| format!("the index is of a {} shard", file.format))
 }

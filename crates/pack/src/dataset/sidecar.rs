@@ -14,7 +14,7 @@ pub(super) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
     let Some((row, file)) = row.and_then(|row| Some((row, row.sources.as_ref()?))) else {
         return Ok(Names::new());
     };
-    let names = match proved(dataset, file, &format!("the list of file names of {}", row.path))? {
+    let names = match proved(dataset.store(), file, &format!("the list of file names of {}", row.path))? {
         Ok(bytes) => sources::parse(&bytes),
         Err(reason) => Err(reason),
     };

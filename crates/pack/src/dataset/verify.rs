@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use shardpack_formats::Position;
-use shardpack_manifest::{Digest, FieldTotals, Index, Shard};
+use shardpack_manifest::{Digest, FieldTotals, Index, Manifest, Shard};
 use shardpack_store::{Object, Source};
 
 use super::check::{self, Outcome};
@@ -48,7 +48,7 @@ pub fn verify(
     plan(dataset, options, progress);
     let outcomes = match dataset.manifest() {
         Some(manifest) => each(manifest.shards.len(), options.jobs, progress, |i| {
-            with_manifest(dataset, i, &manifest.shards[i], options, progress)
+            with_manifest(dataset, i, manifest, options, progress)
         })?,
         None => each(dataset.shards().len(), options.jobs, progress, |i| {
             let object = dataset.store().open(&dataset.shards()[i].path)?;
@@ -103,16 +103,17 @@ struct Checked {
 fn with_manifest(
     dataset: &Dataset<'_>,
     number: usize,
-    row: &Shard,
+    manifest: &Manifest,
     options: &VerifyOptions<'_>,
     progress: &Progress,
 ) -> Result<Checked> {
+    let row = &manifest.shards[number];
     let object = match dataset.store().open(&row.path) {
         Ok(object) => Some(object),
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error.into()),
     };
-    let index = shardpack_dataset::examine(dataset, row)?;
+    let index = shardpack_dataset::examine(dataset.store(), manifest, row)?;
     let fields = index.as_ref().ok().map(|index| index.summary().fields);
     let mut outcome = match (&object, &index) {
         (None, _) => {
@@ -277,7 +278,7 @@ fn sums(
 fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -> Result<String> {
     let number = place.shard as usize;
     if let Some(manifest) = dataset.manifest()
-        && let Ok(index) = shardpack_dataset::examine(dataset, &manifest.shards[number])?
+        && let Ok(index) = shardpack_dataset::examine(dataset.store(), manifest, &manifest.shards[number])?
     {
         return Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default());
     }
