@@ -124,7 +124,10 @@ impl Compression {
     /// reading; one that contradicts itself is [`InvalidData`](io::ErrorKind::InvalidData). Gzip
     /// members and zstd frames one after another are read to the last. A zstd frame that asks for
     /// a window over 128 MiB is refused.
-    pub fn reader<'r>(self, input: Box<dyn Read + 'r>) -> io::Result<Box<dyn Read + 'r>> {
+    pub fn reader<'r>(
+        self,
+        input: Box<dyn Read + Send + 'r>,
+    ) -> io::Result<Box<dyn Read + Send + 'r>> {
         if self == Self::None {
             return Ok(input);
         }

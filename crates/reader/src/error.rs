@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::stats::Skipped;
+
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -38,6 +40,30 @@ pub enum Error {
         /// Most shards that a host should see.
         most: u64,
     },
+    /// No dataset, shard or split there. Says where was looked.
+    NotFound(String),
+    /// A shard, or its index, is not what the manifest says: truncated, of another length, damaged.
+    Shard {
+        /// By its path in the dataset.
+        shard: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A sample failed its check. Reading can go on behind it.
+    Damaged(Skipped),
+    /// More samples failed than may be replaced.
+    TooManyDamaged {
+        /// How many may be.
+        most: u64,
+        /// The one too many.
+        last: Skipped,
+    },
+    /// An object could not be read.
+    Store(shardpack_store::Error),
+    /// A record could not be decoded.
+    Format(shardpack_formats::Error),
+    /// The manifest or an index is not usable.
+    Manifest(shardpack_manifest::Error),
 }
 
 impl Error {
@@ -68,8 +94,58 @@ impl fmt::Display for Error {
                 "this host sees {visible} shards, where an even division gives {fewest} to {most}; \
                  pass the length of an epoch explicitly, the same on every host"
             ),
+            Error::NotFound(what) => write!(f, "{what}"),
+            Error::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
+            Error::Damaged(sample) => write!(f, "{sample}"),
+            Error::TooManyDamaged { most, last } => {
+                write!(f, "more than {most} samples failed their check; the last: {last}")
+            }
+            Error::Store(_) => write!(f, "reading failed"),
+            Error::Format(_) => write!(f, "a record could not be decoded"),
+            Error::Manifest(_) => write!(f, "the dataset's manifest or index is not usable"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Store(source) => Some(source),
+            Error::Format(source) => Some(source),
+            Error::Manifest(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<shardpack_store::Error> for Error {
+    fn from(source: shardpack_store::Error) -> Self {
+        Self::Store(source)
+    }
+}
+
+impl From<shardpack_formats::Error> for Error {
+    fn from(source: shardpack_formats::Error) -> Self {
+        Self::Format(source)
+    }
+}
+
+impl From<shardpack_manifest::Error> for Error {
+    fn from(source: shardpack_manifest::Error) -> Self {
+        Self::Manifest(source)
+    }
+}
+
+impl From<shardpack_dataset::Error> for Error {
+    fn from(source: shardpack_dataset::Error) -> Self {
+        use shardpack_dataset::Error as Source;
+        match source {
+            Source::NotFound(what) => Self::NotFound(what),
+            Source::Shard { shard, reason } => Self::Shard { shard, reason },
+            Source::Store(source) => Self::Store(source),
+            Source::Format(source) => Self::Format(source),
+            Source::Manifest(source) => Self::Manifest(source),
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}

@@ -1,9 +1,23 @@
 //! Reads shard sets in training jobs.
 //!
-//! [`plan`] says which sample is handed out at which step of which rank; it computes and reads
-//! nothing.
+//! `channel -> plan -> windows -> samples`. [`plan`] says which sample is handed out at which step of
+//! which rank; it computes and reads nothing. [`Reader`] is the read path; `deliver.rs` is the only
+//! place that starts threads.
 
+mod deliver;
 mod error;
+mod inflate;
+mod options;
 pub mod plan;
+mod pool;
+mod reader;
+mod sample;
+mod segment;
+mod set;
+mod stats;
 
 pub use error::{Error, Result};
+pub use options::{Damage, ReadOptions};
+pub use reader::{Reader, Samples};
+pub use sample::Sample;
+pub use stats::{Skipped, Stats};

@@ -5,13 +5,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder as ZstdDecoder, Operation};
 
-type Input<'r> = BufReader<Box<dyn Read + 'r>>;
+type Input<'r> = BufReader<Box<dyn Read + Send + 'r>>;
 
-pub(super) fn inflate<'r>(input: Input<'r>, codec: Decompress) -> Box<dyn Read + 'r> {
+pub(super) fn inflate<'r>(input: Input<'r>, codec: Decompress) -> Box<dyn Read + Send + 'r> {
     Box::new(Expand { input, codec, inside: true })
 }
 
-pub(super) fn zstd<'r>(input: Input<'r>) -> io::Result<Box<dyn Read + 'r>> {
+pub(super) fn zstd<'r>(input: Input<'r>) -> io::Result<Box<dyn Read + Send + 'r>> {
     Ok(Box::new(Expand { input, codec: ZstdDecoder::new()?, inside: true }))
 }
 

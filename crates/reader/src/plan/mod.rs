@@ -40,8 +40,8 @@ mod mixing;
 mod quality;
 mod random;
 mod sequence;
-mod share;
 mod shards;
+mod share;
 mod shuffle;
 mod state;
 mod subset;
@@ -56,8 +56,8 @@ pub use epoch::Epoch;
 pub use hosts::Hosts;
 pub use mixing::{Drawn, Mix, MixState, SLOTS};
 pub use quality::{Quality, quality};
-pub use share::{Cursor, Item, Share};
 pub use shards::{MAX_SAMPLES, SampleId, Shards};
+pub use share::{Cursor, Item, Share};
 pub use shuffle::{Block, MAX_WINDOW, Shuffle};
 pub use state::State;
 pub use subset::Subset;
@@ -187,12 +187,7 @@ impl Plan {
 
     /// A plan that goes on where `state` was saved. Rank, world, tail and batch may be others;
     /// anything else that differs is an error that names it.
-    pub fn resume(
-        shards: Shards,
-        options: PlanOptions,
-        part: Part,
-        state: &State,
-    ) -> Result<Self> {
+    pub fn resume(shards: Shards, options: PlanOptions, part: Part, state: &State) -> Result<Self> {
         let lanes = Some(options.lanes.unwrap_or(state.lanes));
         let mut plan = Self::new(shards, PlanOptions { lanes, ..options }, part)?;
         state.check()?;
@@ -269,6 +264,11 @@ impl Plan {
             shuffle: self.options.shuffle,
             consumed: cursor.consumed,
         }
+    }
+
+    /// Whether places next to each other in the order are nowhere near each other in shards.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.options.shuffle == Shuffle::Exact
     }
 
     /// Samples of an epoch.

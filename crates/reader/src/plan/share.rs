@@ -177,6 +177,11 @@ impl Share {
         (self.first % stride..self.epoch.lanes()).step_by(stride as usize)
     }
 
+    /// Whether padding says that it is not real.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.masked
+    }
+
     /// The epoch.
     pub fn epoch(&self) -> &Epoch {
         &self.epoch

@@ -48,8 +48,7 @@ pub struct Run {
 impl Run {
     /// Its samples.
     pub fn samples(self) -> impl Iterator<Item = super::SampleId> {
-        (0..self.count)
-            .map(move |i| super::SampleId { shard: self.shard, ordinal: self.first + i })
+        (0..self.count).map(move |i| super::SampleId { shard: self.shard, ordinal: self.first + i })
     }
 }
 
@@ -87,6 +86,12 @@ impl Windows {
         let mut windows = Self::of_share(Share::of_lane(epoch, lane));
         windows.next = from_depth;
         windows
+    }
+
+    /// Those from step `step` of the share on.
+    pub(crate) fn from(mut self, step: u64) -> Self {
+        self.next = step;
+        self
     }
 
     /// The same samples in windows of at most `samples` (at least one): memory is bounded where a

@@ -1,0 +1,356 @@
+//! The read path: plan, windows, samples.
+
+use std::sync::Arc;
+
+use shardpack_manifest::{Digest, Manifest, SampleHasher};
+use shardpack_store::Store;
+
+use crate::deliver::{Delivery, pieces};
+use crate::plan::{Cursor, Item, Plan, Run, SampleId, Share, State, Window};
+use crate::sample::{Batch, Sample};
+use crate::segment::Segment;
+use crate::set::Set;
+use crate::stats::{Skipped, Stats};
+use crate::{Damage, Error, ReadOptions, Result};
+
+/// Reads a dataset in a training job.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use shardpack_pack::{PackOptions, Progress, pack};
+/// use shardpack_reader::{ReadOptions, Reader};
+/// use shardpack_store::{MemoryStore, MemoryTree};
+///
+/// let files = MemoryTree::new([("cat/1.jpg", "meow"), ("dog/1.jpg", "woof")]);
+/// let store = MemoryStore::new();
+/// pack(&files, &store, &PackOptions::default(), &Progress::default())?;
+///
+/// let reader = Reader::of_store(Arc::new(store), ReadOptions::default())?;
+/// for epoch in 0..2 {
+///     for sample in reader.epoch(epoch) {
+///         let sample = sample?;
+///         assert_eq!(sample.field("jpg").unwrap().len(), 4);
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Reader {
+    set: Arc<Set>,
+    plan: Plan,
+    threads: usize,
+    memory: u64,
+    damage: Damage,
+}
+
+impl Reader {
+    /// A reader of `set`, from the beginning or from where a state was saved.
+    pub(crate) fn new(
+        set: Set,
+        mut options: ReadOptions,
+        threads: usize,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let shards = set.shards()?;
+        fit_window(&mut options, set.mean());
+        let plan = match state {
+            None => Plan::new(shards, options.plan, options.part)?,
+            Some(state) => Plan::resume(shards, options.plan, options.part, state)?,
+        };
+        let share = plan.share(plan.start());
+        // A lane changes from one shard to the next while others are in the middle of theirs. An
+        // exact shuffle jumps between all of them.
+        set.keep_open(match plan.is_exact() {
+            true => MOST_OPEN,
+            false => 2 * share.lanes().count() + threads + 1,
+        });
+        let (memory, damage) = (options.memory, options.damage);
+        Ok(Self { set: Arc::new(set), plan, threads, memory, damage })
+    }
+
+    /// Where the plan starts: the first epoch, or where the state was saved.
+    pub fn start(&self) -> Cursor {
+        self.plan.start()
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.set.manifest
+    }
+
+    /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
+    pub fn epoch(&self, epoch: u64) -> Samples {
+        let start = self.plan.start();
+        let consumed = if epoch == start.epoch { start.consumed } else { 0 };
+        Samples::new(self.clone(), self.plan.share(Cursor { epoch, consumed }))
+    }
+
+    /// The part of a worker process: see [`Share::worker`].
+    pub fn worker(&self, epoch: u64, worker: u64, workers: u64, batch: u64) -> Result<Samples> {
+        let whole = self.epoch(epoch);
+        Ok(Samples::new(self.clone(), whole.share.worker(worker, workers, batch)?))
+    }
+
+    /// The sample at a place.
+    pub fn get(&self, sample: SampleId) -> Result<Sample> {
+        let item = Item { position: 0, sample, real: true };
+        let batch = Arc::new(self.load(&[sample])?);
+        self.check(&batch, 0)?;
+        Ok(Sample { batch, row: 0, item })
+    }
+
+    /// The samples at these places, in this order; read in the order in which they are stored, and
+    /// those that lie close together at once.
+    pub fn get_many(&self, samples: &[SampleId]) -> Result<Vec<Sample>> {
+        let batch = Arc::new(self.load(samples)?);
+        let sample = |(row, &sample): (usize, &SampleId)| {
+            self.check(&batch, row)?;
+            let item = Item { position: row as u64, sample, real: true };
+            Ok(Sample { batch: Arc::clone(&batch), row: row as u32, item })
+        };
+        samples.iter().enumerate().map(sample).collect()
+    }
+
+    /// The place of the sample called `key`: a binary search in the index of each shard.
+    pub fn find(&self, key: &str) -> Result<Option<SampleId>> {
+        self.set.find(key)
+    }
+
+    /// Reads samples on this thread.
+    fn load(&self, samples: &[SampleId]) -> Result<Batch> {
+        let mut sorted: Vec<u32> = (0..samples.len() as u32).collect();
+        sorted.sort_by_key(|&i| samples[i as usize]);
+        let mut window = Window { first: 0, runs: Vec::new(), order: vec![0; samples.len()] };
+        let mut last = None;
+        for i in sorted {
+            let sample = samples[i as usize];
+            if last != Some(sample) {
+                let SampleId { shard, ordinal } = sample;
+                window.runs.push(Run { lane: 0, shard, first: ordinal, count: 1 });
+                last = Some(sample);
+            }
+            window.order[i as usize] = window.runs.len() as u32 - 1;
+        }
+        let (rows, pieces) = pieces(&window, self.set.mean());
+        let segments: Result<Vec<Segment>> =
+            pieces.iter().map(|runs| Segment::load(&self.set, runs)).collect();
+        Ok(Batch { segments: segments?, rows })
+    }
+
+    /// An error for a sample that failed its check.
+    fn check(&self, batch: &Batch, row: usize) -> Result<()> {
+        let (segment, ordinal) = batch.rows[row];
+        let segment = &batch.segments[segment as usize];
+        match segment.is_whole() {
+            true => Ok(()),
+            false => segment.damage(ordinal).map_or(Ok(()), |reason| {
+                Err(Error::Damaged(Skipped::new(segment, ordinal, reason)))
+            }),
+        }
+    }
+}
+
+/// Shards that an exact shuffle keeps open.
+const MOST_OPEN: usize = 4096;
+/// Bytes of the windows of a rank with eight lanes.
+const WINDOWS: u64 = 16 << 20;
+/// Shortest window that is chosen.
+const LEAST_WINDOW: u64 = 8;
+
+/// The default window is one of small samples: 256 samples of 100 KB in each of 8 lanes would be
+/// 200 MB.
+fn fit_window(options: &mut ReadOptions, mean: u64) {
+    use crate::plan::Shuffle;
+    if options.plan.shuffle == Shuffle::default()
+        && let Shuffle::Window { window, .. } = &mut options.plan.shuffle
+    {
+        *window = (WINDOWS / 8 / mean).clamp(LEAST_WINDOW, *window);
+    }
+}
+
+/// A rank's samples of one epoch, in order. After an error the next call goes on behind it where
+/// it can; a shard that cannot be read ends it.
+#[derive(Debug)]
+pub struct Samples {
+    reader: Reader,
+    share: Share,
+    delivery: Delivery,
+    batch: Arc<Batch>,
+    row: usize,
+    /// Steps that were handed out.
+    taken: u64,
+    failed: bool,
+    digest: Digest,
+    hasher: SampleHasher,
+    stats: Stats,
+}
+
+impl Samples {
+    fn new(reader: Reader, share: Share) -> Self {
+        let delivery =
+            Delivery::new(Arc::clone(&reader.set), share.windows(), reader.threads, reader.memory);
+        Self {
+            reader,
+            share,
+            delivery,
+            batch: Arc::new(Batch { segments: Vec::new(), rows: Vec::new() }),
+            row: 0,
+            taken: 0,
+            failed: false,
+            digest: Digest::default(),
+            hasher: SampleHasher::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// What to save to go on behind the samples that were handed out so far, in any world. Right
+    /// when every rank, and all workers together, have taken equally many: after whole steps.
+    pub fn state(&self) -> State {
+        self.reader.plan.state(self.share.after(self.taken))
+    }
+
+    /// Samples that are left, padding included.
+    pub fn left(&self) -> u64 {
+        self.share.len() - self.taken
+    }
+
+    /// What was read, and what was waited for.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Sum of the digests of the real samples so far. Over all ranks, an epoch adds up to the
+    /// digest in the manifest: every sample was handed out exactly once.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn advance(&mut self) -> Result<Option<Sample>> {
+        while self.row == self.batch.rows.len() {
+            if self.taken >= self.share.len() {
+                return Ok(None);
+            }
+            self.batch = Arc::new(self.load()?);
+            self.row = 0;
+        }
+        let (row, taken) = (self.row, self.taken);
+        self.row += 1;
+        self.taken += 1;
+        let position = self.share.position(taken);
+        let real = taken < self.share.real() || !self.share.is_masked();
+        let row = match self.reader.check(&self.batch, row) {
+            Ok(()) => row,
+            Err(error) => return self.replace(row, position, error).map(Some),
+        };
+        Ok(Some(self.sample(row, position, real)))
+    }
+
+    fn sample(&mut self, row: usize, position: u64, real: bool) -> Sample {
+        let (segment, ordinal) = self.batch.rows[row];
+        let shard = self.batch.segments[segment as usize].number;
+        let item = Item { position, sample: SampleId { shard, ordinal }, real };
+        Sample { batch: Arc::clone(&self.batch), row: row as u32, item }
+    }
+
+    /// The next window, or what pads the end.
+    fn load(&mut self) -> Result<Batch> {
+        if !self.delivery.is_alive() {
+            let Reader { set, threads, memory, .. } = &self.reader;
+            let windows = self.share.windows().from(self.taken);
+            self.delivery = Delivery::new(Arc::clone(set), windows, *threads, *memory);
+        }
+        if self.taken >= self.share.real() {
+            let samples = self.share.items(self.taken).map(|item| item.sample);
+            return self.reader.load(&samples.take(PADDING).collect::<Vec<_>>());
+        }
+        let Some((batch, waited)) = self.delivery.next() else {
+            return Err(Error::usage("the plan ended before its samples did"));
+        };
+        let batch = batch?;
+        self.stats.window(&batch, waited);
+        Ok(batch)
+    }
+
+    /// A neighbour in place of a damaged sample.
+    fn replace(&mut self, row: usize, position: u64, error: Error) -> Result<Sample> {
+        let Damage::Skip { most } = self.reader.damage else { return Err(error) };
+        let Error::Damaged(skipped) = error else { return Err(error) };
+        self.stats.skipped.push(skipped.clone());
+        if self.stats.skipped.len() as u64 > most {
+            return Err(Error::TooManyDamaged { most, last: skipped });
+        }
+        let rows = self.batch.rows.len();
+        let neighbour =
+            (row + 1..rows).chain(0..row).find(|&row| self.reader.check(&self.batch, row).is_ok());
+        match neighbour {
+            Some(row) => Ok(self.sample(row, position, false)),
+            None => Err(Error::Damaged(skipped)),
+        }
+    }
+}
+
+/// Samples of padding that are read at once.
+const PADDING: usize = 64;
+
+impl Iterator for Samples {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Result<Sample>> {
+        if self.failed {
+            return None;
+        }
+        match self.advance() {
+            Ok(Some(sample)) => {
+                self.stats.samples += 1;
+                if sample.is_real() {
+                    self.digest += sample.digest(&mut self.hasher);
+                }
+                Some(Ok(sample))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.failed = !matches!(error, Error::Damaged(_));
+                Some(Err(error))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.left() as usize;
+        (0, Some(left))
+    }
+}
+
+/// Makes a reader of a whole dataset in a store: see [`Reader::of_store`].
+impl Reader {
+    /// A reader of the dataset whose `manifest.json` is at the root of `store`.
+    pub fn of_store(store: Arc<dyn Store>, options: ReadOptions) -> Result<Self> {
+        Self::resume_store(store, options, None)
+    }
+
+    /// The same, from where `state` was saved.
+    pub fn resume_store(
+        store: Arc<dyn Store>,
+        options: ReadOptions,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let bytes = shardpack_dataset::read(&*store, shardpack_dataset::MANIFEST)?;
+        let manifest =
+            Manifest::parse(&bytes).map_err(|error| error.in_file(shardpack_dataset::MANIFEST))?;
+        let indexes = Arc::clone(&store);
+        let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
+        let threads = options.threads.unwrap_or_else(cores);
+        Self::new(set, options, threads, state)
+    }
+}
+
+/// Threads unless said otherwise.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}

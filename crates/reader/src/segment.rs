@@ -1,0 +1,173 @@
+//! A stretch of a shard in memory, checked.
+
+use std::sync::Arc;
+
+use shardpack_formats::{DecodeOptions, Record, Sample as Decoded, crc32c};
+use shardpack_manifest::IndexRecord;
+
+use crate::plan::Run;
+use crate::pool::Buffer;
+use crate::set::{OpenShard, Set};
+use crate::{Error, Result};
+
+/// Bytes that are read at once: few enough that they are still in the core's cache when they are
+/// checked.
+const PIECE: usize = 256 << 10;
+
+/// Samples of one shard that were read together.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) shard: Arc<OpenShard>,
+    /// Its number in the plan.
+    pub(crate) number: u32,
+    /// Offset in the shard of the first byte.
+    base: u64,
+    bytes: Buffer,
+    /// Samples whose bytes do not lie in the shard as they are: split, or transformed.
+    decoded: Vec<(u64, Decoded)>,
+    /// Samples that failed their check, and why.
+    bad: Vec<(u64, String)>,
+}
+
+impl Segment {
+    /// Reads and checks the samples of `runs`, which rise within one shard.
+    pub(crate) fn load(set: &Set, runs: &[Run]) -> Result<Self> {
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+            return Err(Error::usage("nothing to read"));
+        };
+        let shard = set.open(first.shard)?;
+        let ends = (
+            shard.index.get(first.first as usize),
+            shard.index.get((last.first + last.count - 1) as usize),
+        );
+        let (Some(head), Some(tail)) = ends else {
+            let reason = format!("no sample {}", last.first + last.count - 1);
+            return Err(Error::Shard { shard: shard.path.clone(), reason });
+        };
+        let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
+        let bytes = set.pool.take(len as usize);
+        let mut segment = Self {
+            shard: Arc::clone(&shard),
+            number: first.shard,
+            base,
+            bytes,
+            decoded: Vec::new(),
+            bad: Vec::new(),
+        };
+        let mut samples = runs.iter().flat_map(|run| run.first..run.first + run.count).peekable();
+        let mut stream = set.stream(&shard, first, base)?;
+        let mut filled = 0;
+        while filled < len as usize {
+            let end = (filled + PIECE).min(len as usize);
+            let piece = &mut segment.bytes.as_mut()[filled..end];
+            let read = match &mut stream {
+                None => shard.object.read_at(base + filled as u64, piece)?,
+                Some(stream) => stream.read_at(base + filled as u64, piece)?,
+            };
+            if read < piece.len() {
+                let reason = format!("ends at byte {}, in a record", base + (filled + read) as u64);
+                return Err(Error::Shard { shard: shard.path.clone(), reason });
+            }
+            filled = end;
+            while let Some(&ordinal) = samples.peek()
+                && let Some(record) = shard.index.get(ordinal as usize)
+                && record.offset + record.len <= base + filled as u64
+            {
+                segment.check(set, ordinal, &record);
+                samples.next();
+            }
+        }
+        set.keep(first, stream);
+        Ok(segment)
+    }
+
+    /// Checks one sample against the index; decodes what cannot be taken as it lies.
+    fn check(&mut self, set: &Set, ordinal: u64, record: &IndexRecord<'_>) {
+        let mut whole = true;
+        for field in record.fields.clone() {
+            match field.offset {
+                None => whole = false,
+                Some(offset) => {
+                    if crc32c(self.range(offset, field.len)) != field.crc32c {
+                        self.bad.push((ordinal, format!("field {}: wrong crc32c", field.name)));
+                        return;
+                    }
+                }
+            }
+        }
+        if whole {
+            return;
+        }
+        match decode(set, self.range(record.offset, record.len)) {
+            Ok(sample) => match disagreement(&sample, record) {
+                None => self.decoded.push((ordinal, sample)),
+                Some(reason) => self.bad.push((ordinal, reason)),
+            },
+            Err(error) => self.bad.push((ordinal, error.to_string())),
+        }
+    }
+
+    /// Bytes of the shard; empty outside of what was read.
+    fn range(&self, offset: u64, len: u64) -> &[u8] {
+        let start = offset.checked_sub(self.base).map(|start| start as usize);
+        start
+            .and_then(|start| self.bytes.as_ref().get(start..start.checked_add(len as usize)?))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn record(&self, ordinal: u64) -> Option<IndexRecord<'_>> {
+        self.shard.index.get(ordinal as usize)
+    }
+
+    /// The body of a field.
+    ///
+    /// `place` is its place among the fields: formats that keep no names decode to others.
+    pub(crate) fn body(&self, ordinal: u64, place: usize, offset: Option<u64>, len: u64) -> &[u8] {
+        match offset {
+            Some(offset) => self.range(offset, len),
+            None => {
+                let found = self.decoded.iter().find(|(number, _)| *number == ordinal);
+                let field = found.and_then(|(_, sample)| Some((sample, sample.fields.get(place)?)));
+                field.map_or(&[], |(sample, field)| sample.body(field))
+            }
+        }
+    }
+
+    /// Why a sample must not be used.
+    pub(crate) fn damage(&self, ordinal: u64) -> Option<&str> {
+        let found = self.bad.iter().find(|(number, _)| *number == ordinal);
+        found.map(|(_, reason)| &**reason)
+    }
+
+    /// Samples that failed their check.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bad.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.as_ref().len()
+    }
+}
+
+/// Decodes the only record in `bytes`.
+fn decode(set: &Set, bytes: &[u8]) -> Result<Decoded> {
+    let mut options = DecodeOptions::default();
+    options.missing_end = true;
+    options.max_record = bytes.len() as u64;
+    let mut record = Record::default();
+    match set.format.decoder(Box::new(bytes), &options).read(&mut record)? {
+        true => Ok(record.sample),
+        false => Err(Error::usage("no record where the index has one")),
+    }
+}
+
+/// How a decoded sample differs from what the index says.
+fn disagreement(sample: &Decoded, record: &IndexRecord<'_>) -> Option<String> {
+    if sample.fields.len() != record.fields.len() {
+        let (there, said) = (sample.fields.len(), record.fields.len());
+        return Some(format!("{there} fields, the index says {said}"));
+    }
+    let mut pairs = sample.fields.iter().zip(record.fields.clone());
+    let wrong = pairs.find(|(field, said)| crc32c(sample.body(field)) != said.crc32c);
+    wrong.map(|(_, said)| format!("field {}: wrong crc32c", said.name))
+}

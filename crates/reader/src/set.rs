@@ -1,0 +1,243 @@
+//! The shards that this process sees, and what their indexes say.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shardpack_formats::{Compression, Format};
+use shardpack_manifest::{Digest, Index, Manifest, Shard};
+use shardpack_store::{Object, Store};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::inflate::{Stream, Streams};
+use crate::plan::{Run, SampleId, Shards};
+use crate::pool::Pool;
+use crate::{Error, Result};
+
+/// Shards of one dataset that this process can read.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) manifest: Manifest,
+    pub(crate) format: Box<dyn Format>,
+    pub(crate) pool: Arc<Pool>,
+    /// Where shards are, and where their indexes are.
+    store: Arc<dyn Store>,
+    indexes: Arc<dyn Store>,
+    seen: Vec<Seen>,
+    open: Mutex<Recent>,
+    streams: Streams,
+}
+
+/// One shard that is there.
+#[derive(Debug)]
+struct Seen {
+    /// Its number in the manifest.
+    row: usize,
+    /// Its key in the store of shards.
+    key: String,
+}
+
+/// A shard that is open, with its index.
+#[derive(Debug)]
+pub(crate) struct OpenShard {
+    pub(crate) path: String,
+    pub(crate) object: Box<dyn Object>,
+    pub(crate) index: Index<'static>,
+}
+
+/// Shards that are open, those used last.
+#[derive(Debug)]
+struct Recent {
+    shards: HashMap<u32, (Arc<Slot>, u64)>,
+    most: usize,
+    uses: u64,
+}
+
+/// Filled by the first who needs it; others wait.
+type Slot = Mutex<Option<Arc<OpenShard>>>;
+
+impl Set {
+    /// The shards of `manifest` (of one split, if named) that lie in `store` below `prefix`: all of
+    /// them, or with `partly` those that are there.
+    pub(crate) fn new(
+        manifest: Manifest,
+        indexes: Arc<dyn Store>,
+        (store, prefix): (Arc<dyn Store>, &str),
+        split: Option<&str>,
+        partly: bool,
+    ) -> Result<Self> {
+        let wanted = rows(&manifest, split)?;
+        let found = store.list(prefix)?;
+        let mut by_name: HashMap<&str, Vec<&str>> = HashMap::new();
+        for object in &found {
+            by_name.entry(name(&object.key)).or_default().push(&object.key);
+        }
+        let mut seen = Vec::new();
+        let mut missing = Vec::new();
+        for row in wanted {
+            let shard = &manifest.shards[row];
+            let same = by_name.get(name(&shard.path)).map_or(&[][..], Vec::as_slice);
+            match same.iter().max_by_key(|key| common_end(key, &shard.path)) {
+                Some(key) => seen.push(Seen { row, key: (*key).to_owned() }),
+                None => missing.push(&*shard.path),
+            }
+        }
+        if let Some(first) = missing.first().filter(|_| !partly || seen.is_empty()) {
+            return Err(Error::NotFound(format!(
+                "{}: {} of {} shards of the manifest are not there, the first is {first}",
+                store.describe(),
+                missing.len(),
+                missing.len() + seen.len()
+            )));
+        }
+        Ok(Self {
+            format: manifest.format.open()?,
+            manifest,
+            pool: Arc::default(),
+            store,
+            indexes,
+            seen,
+            open: Mutex::new(Recent { shards: HashMap::new(), most: 1, uses: 0 }),
+            streams: Streams::default(),
+        })
+    }
+
+    /// The plan's view: how many samples each shard has.
+    pub(crate) fn shards(&self) -> Result<Shards> {
+        let shards = Shards::new(self.rows().map(|shard| shard.samples))?.of_dataset(self.digest());
+        let mut dead = Vec::new();
+        for key in &self.manifest.tombstones {
+            let found = self.find(key)?;
+            dead.extend(found.and_then(|sample| shards.number(sample)));
+        }
+        dead.sort_unstable();
+        dead.dedup();
+        shards.without(dead)
+    }
+
+    /// The manifest's rows of the shards that are seen.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Shard> {
+        self.seen.iter().map(|seen| &self.manifest.shards[seen.row])
+    }
+
+    /// Changes with the shards and their order.
+    fn digest(&self) -> Digest {
+        let mut text = Vec::new();
+        for shard in self.rows() {
+            text.extend_from_slice(&shard.crc64nvme.to_le_bytes());
+            text.extend_from_slice(&shard.digest.to_u128().to_le_bytes());
+        }
+        Digest::from_u128(xxh3_128(&text))
+    }
+
+    /// Mean length of an encoded sample in bytes, at least 1.
+    pub(crate) fn mean(&self) -> u64 {
+        let sum = |of: fn(&Shard) -> u64| self.rows().map(of).fold(0, u64::saturating_add);
+        (sum(|shard| shard.stream_bytes) / sum(|shard| shard.samples).max(1)).max(1)
+    }
+
+    /// How many shards stay open.
+    pub(crate) fn keep_open(&self, most: usize) {
+        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.most = recent.most.max(most);
+    }
+
+    /// Opens shard `number` with its index, or gives it as it is open.
+    pub(crate) fn open(&self, number: u32) -> Result<Arc<OpenShard>> {
+        let slot = self.open.lock().unwrap_or_else(PoisonError::into_inner).slot(number);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shard) = &*slot {
+            return Ok(Arc::clone(shard));
+        }
+        let shard = Arc::new(self.open_anew(number)?);
+        *slot = Some(Arc::clone(&shard));
+        Ok(shard)
+    }
+
+    fn open_anew(&self, number: u32) -> Result<OpenShard> {
+        let Some(seen) = self.seen.get(number as usize) else {
+            return Err(Error::usage(format!("shard {number}: there are {}", self.seen.len())));
+        };
+        let row = &self.manifest.shards[seen.row];
+        let damaged = |shard: &str, reason| Error::Shard { shard: shard.to_owned(), reason };
+        let object = self.store.open(&seen.key)?;
+        if object.len() != row.bytes {
+            let reason = format!("{} bytes, the manifest says {}", object.len(), row.bytes);
+            return Err(damaged(&row.path, reason));
+        }
+        let index = shardpack_dataset::examine(&*self.indexes, &self.manifest, row)?
+            .map_err(|reason| damaged(&row.index.path, reason))?;
+        Ok(OpenShard { path: row.path.clone(), object, index })
+    }
+
+    /// The plain bytes of a compressed shard from `offset` on; none where the shard has them.
+    pub(crate) fn stream(
+        &self,
+        shard: &Arc<OpenShard>,
+        run: &Run,
+        offset: u64,
+    ) -> Result<Option<Stream>> {
+        match self.manifest.compression {
+            Compression::None => Ok(None),
+            kind => self.streams.take((run.lane, run.shard), shard, kind, offset).map(Some),
+        }
+    }
+
+    /// Keeps a stream for the next piece.
+    pub(crate) fn keep(&self, run: &Run, stream: Option<Stream>) {
+        if let Some(stream) = stream {
+            self.streams.keep((run.lane, run.shard), stream);
+        }
+    }
+
+    /// The sample called `key`: a binary search in the index of each shard.
+    pub(crate) fn find(&self, key: &str) -> Result<Option<SampleId>> {
+        for number in 0..self.seen.len() as u32 {
+            if let Some(ordinal) = self.open(number)?.index.position(key) {
+                let ordinal = ordinal as u64;
+                return Ok(Some(SampleId { shard: number, ordinal }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Recent {
+    fn slot(&mut self, number: u32) -> Arc<Slot> {
+        self.uses += 1;
+        let uses = self.uses;
+        let (slot, last) = self.shards.entry(number).or_default();
+        *last = uses;
+        let slot = Arc::clone(slot);
+        if self.shards.len() > self.most
+            && let Some((&oldest, _)) = self.shards.iter().min_by_key(|(_, (_, last))| *last)
+        {
+            self.shards.remove(&oldest);
+        }
+        slot
+    }
+}
+
+/// Numbers of the shards of a split, or of all.
+fn rows(manifest: &Manifest, split: Option<&str>) -> Result<Vec<usize>> {
+    let Some(split) = split else { return Ok((0..manifest.shards.len()).collect()) };
+    let of_split = |&row: &usize| manifest.shards[row].split.as_deref() == Some(split);
+    let rows: Vec<usize> = (0..manifest.shards.len()).filter(of_split).collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = manifest.splits.iter().map(|split| &*split.name).collect();
+        return Err(Error::NotFound(format!(
+            "no split {split:?}; the manifest has {}",
+            if names.is_empty() { "no splits".into() } else { names.join(", ") }
+        )));
+    }
+    Ok(rows)
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// Whole parts at the end that two paths share: a channel's folder holds what lies below
+/// `shards/`, or below a split's folder.
+fn common_end(a: &str, b: &str) -> usize {
+    a.rsplit('/').zip(b.rsplit('/')).take_while(|(a, b)| a == b).count()
+}

@@ -1,0 +1,67 @@
+//! What was read, and what was waited for.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sample::Batch;
+use crate::segment::Segment;
+
+/// What was read so far, and what was waited for.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Samples handed out, padding included.
+    pub samples: u64,
+    /// Bytes of shards read for them.
+    pub bytes: u64,
+    /// Windows.
+    pub windows: u64,
+    /// Time that the loop stood still for its samples: training is starved where this grows as
+    /// fast as the clock.
+    pub waited: Duration,
+    /// Samples that failed their check and were replaced.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Stats {
+    pub(crate) fn window(&mut self, batch: &Batch, waited: Duration) {
+        self.windows += 1;
+        self.waited += waited;
+        self.bytes += batch.segments.iter().map(|segment| segment.len() as u64).sum::<u64>();
+    }
+}
+
+/// A sample that failed its check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Path of its shard in the dataset.
+    pub shard: String,
+    /// Its number in the shard, from 0.
+    pub record: u64,
+    /// Offset of its record in the uncompressed shard.
+    pub offset: u64,
+    /// Its key, as the index has it.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl Skipped {
+    pub(crate) fn new(segment: &Segment, record: u64, reason: &str) -> Self {
+        let found = segment.record(record);
+        Self {
+            shard: segment.shard.path.clone(),
+            record,
+            offset: found.as_ref().map_or(0, |found| found.offset),
+            key: found.map_or(String::new(), |found| found.key.to_owned()),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shard, record, offset, key, reason } = self;
+        write!(f, "{shard}: record {record} at byte {offset}, key {key:?}: {reason}")
+    }
+}
