@@ -168,9 +168,8 @@ impl Mix {
     /// What to save when every rank has taken `step` steps, counted from the first start.
     pub fn state(&self, step: u64) -> MixState {
         let sources = self.sources.iter().enumerate();
-        let sources = sources.map(|(i, endless)| {
-            endless.plan().state(endless.after(self.since_start(i, step)))
-        });
+        let sources = sources
+            .map(|(i, endless)| endless.plan().state(endless.after(self.since_start(i, step))));
         MixState {
             version: super::state::VERSION,
             seed: self.table.seed,

@@ -58,8 +58,7 @@ pub fn quality(plan: &Plan, epoch: u64, batch: usize, labels: &[u32]) -> Result<
 /// Chance that a class of `size` among `total` samples is in a batch that is drawn without putting
 /// back: 1 - C(total - size, batch) / C(total, batch).
 fn present(size: u64, total: u64, batch: u64) -> f64 {
-    let absent: f64 = (0..batch)
-        .map(|i| (total - size).saturating_sub(i) as f64 / (total - i) as f64)
-        .product();
+    let absent: f64 =
+        (0..batch).map(|i| (total - size).saturating_sub(i) as f64 / (total - i) as f64).product();
     1.0 - absent
 }

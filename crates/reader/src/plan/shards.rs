@@ -154,9 +154,11 @@ impl Shards {
     /// A number that is another one for other lengths, tombstones or subset.
     pub(crate) fn layout(&self) -> u64 {
         let lists = [&self.stored, &self.dead, &self.starts];
-        random::key(lists.iter().flat_map(|list| {
-            std::iter::once(list.len() as u64).chain(list.iter().copied())
-        }))
+        random::key(
+            lists
+                .iter()
+                .flat_map(|list| std::iter::once(list.len() as u64).chain(list.iter().copied())),
+        )
     }
 
     fn live_before(&self, number: u64) -> u64 {

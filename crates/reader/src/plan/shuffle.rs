@@ -99,12 +99,19 @@ mod tests {
         for good in ["off", "exact", "window:1:shard", "window:1048576:7"] {
             assert_eq!(good.parse::<Shuffle>().unwrap().to_string(), good);
         }
-        for bad in
-            ["", "Off", "window", "window:5", "window:0:shard", "window:1048577:shard", "window:5:0"]
-        {
+        for bad in [
+            "",
+            "Off",
+            "window",
+            "window:5",
+            "window:0:shard",
+            "window:1048577:shard",
+            "window:5:0",
+        ] {
             assert!(bad.parse::<Shuffle>().is_err(), "{bad}");
         }
-        for bad in ["window:05:shard", "window:+5:shard", "window:5:shard:", "window:5:-1", "off:"] {
+        for bad in ["window:05:shard", "window:+5:shard", "window:5:shard:", "window:5:-1", "off:"]
+        {
             assert!(bad.parse::<Shuffle>().is_err(), "{bad}");
         }
     }

@@ -176,9 +176,9 @@ impl FromStr for State {
             return Err(version_error(version));
         }
         let digest = next("dataset")?;
-        let dataset = digest.parse().map_err(|e: shardpack_manifest::Error| {
-            Error::state(format!("dataset: {e}"))
-        })?;
+        let dataset = digest
+            .parse()
+            .map_err(|e: shardpack_manifest::Error| Error::state(format!("dataset: {e}")))?;
         let layout = next("layout")?.to_owned();
         let mut numbered = |name: &str| number(name, next(name)?);
         let (samples, length) = (numbered("samples")?, numbered("length")?);
@@ -189,7 +189,16 @@ impl FromStr for State {
             return Err(Error::state(format!("{more:?} after its end")));
         }
         Self::try_from(Wire {
-            version, dataset, layout, samples, length, seed, epoch, lanes, shuffle, consumed,
+            version,
+            dataset,
+            layout,
+            samples,
+            length,
+            seed,
+            epoch,
+            lanes,
+            shuffle,
+            consumed,
         })
     }
 }

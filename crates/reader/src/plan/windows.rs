@@ -48,8 +48,7 @@ pub struct Run {
 impl Run {
     /// Its samples.
     pub fn samples(self) -> impl Iterator<Item = super::SampleId> {
-        (0..self.count)
-            .map(move |i| super::SampleId { shard: self.shard, ordinal: self.first + i })
+        (0..self.count).map(move |i| super::SampleId { shard: self.shard, ordinal: self.first + i })
     }
 }
 

@@ -26,7 +26,7 @@ fn weights_become_slots() {
     for (weights, slots) in [
         (&[1.0][..], &[4096][..]),
         (&[1.0, 1.0, 1.0, 0.0], &[1366, 1365, 1365, 0]),
-        (&[0.7, 0.3], &[2867, 1229]), // 2867.2 and 1228.8
+        (&[0.7, 0.3], &[2867, 1229]),                // 2867.2 and 1228.8
         (&[1e300, 1e-300, 5e299], &[2730, 1, 1365]), // 2730.7 and 1365.3: the 4097th is the first's
         (&[1.0, 1e-9, 1e-9], &[4094, 1, 1]),
         (&[0.0, f64::MIN_POSITIVE], &[0, 4096]),
@@ -41,8 +41,15 @@ fn weights_that_say_nothing_are_refused() {
     let mix = |weights: &[f64]| Mix::new(&plans(&[5, 5], 0, 1, None), weights, 0);
     let many = vec![1.0; SLOTS as usize + 1];
     for weights in [
-        &[][..], &[0.0, 0.0], &[1.0], &[1.0, -1.0], &[1.0, f64::NAN], &[f64::INFINITY, 1.0],
-        &[f64::MAX, f64::MAX], &[1.0; 3], &many,
+        &[][..],
+        &[0.0, 0.0],
+        &[1.0],
+        &[1.0, -1.0],
+        &[1.0, f64::NAN],
+        &[f64::INFINITY, 1.0],
+        &[f64::MAX, f64::MAX],
+        &[1.0; 3],
+        &many,
     ] {
         assert!(matches!(mix(weights), Err(Error::Usage(_))), "{} weights", weights.len());
     }
@@ -57,12 +64,11 @@ fn another_mix_is_named() {
     let state = MixState::from_json(mix.state(77).to_json().as_bytes()).unwrap();
     assert_eq!(state, mix.state(77));
     let resumed = plans(&samples, 0, 3, Some(&state));
-    let error = |plans: &[Plan], weights: &[f64], seed| {
-        match Mix::resume(plans, weights, seed, &state) {
+    let error =
+        |plans: &[Plan], weights: &[f64], seed| match Mix::resume(plans, weights, seed, &state) {
             Err(Error::Different { differences }) => differences.join("; "),
             other => panic!("{other:?}"),
-        }
-    };
+        };
     assert!(error(&resumed, &[1.0, 3.0], 6).contains("5 then, 6 now"));
     assert!(error(&resumed, &[1.0, 1.0], 5).contains("[1024, 3072] then, [2048, 2048] now"));
     assert!(error(&plans(&samples, 0, 3, None), &[1.0, 3.0], 5).starts_with("source 0: "));

@@ -98,12 +98,11 @@ fn another_dataset_or_option_is_named() {
     let plan = Plan::new(shards.clone(), options.clone(), part).unwrap();
     let state = plan.state(plan.share(plan.start()).after(20));
 
-    let differences = |shards: Shards, options: PlanOptions| {
-        match Plan::resume(shards, options, part, &state) {
+    let differences =
+        |shards: Shards, options: PlanOptions| match Plan::resume(shards, options, part, &state) {
             Err(Error::Different { differences }) => differences.join("; "),
             other => panic!("{other:?}"),
-        }
-    };
+        };
     let other = |change: fn(&mut PlanOptions)| {
         let mut other = options.clone();
         change(&mut other);
