@@ -73,7 +73,8 @@ proptest! {
     fn steps_fill_batches_and_pad_least(setup in setups(), world in 1u64..8, base in 0u64..40) {
         let Ok(plan) = setup.plan(0, world) else { return Ok(()) };
         let share = plan.share(Cursor { epoch: 0, consumed: base });
-        let left = plan.samples().saturating_sub(base);
+        let end = setup.options.length.unwrap_or(plan.samples());
+        let left = end.saturating_sub(base);
         let batch = setup.options.batch.unwrap_or(1);
         prop_assert_eq!(share.len() % batch, 0);
         let all = share.len() * world;

@@ -79,6 +79,7 @@ prop_compose! {
         batch in prop::option::of(1u64..5),
         tail in prop::sample::select(vec![Tail::Pad, Tail::Drop, Tail::Mask]),
         part in prop::option::of(0.2..=1.0f64),
+        longer in prop::option::of(0u64..30),
     ) -> Setup {
         let total: u64 = counts.iter().sum();
         let dead = if total == 0 || !some_dead { Vec::new() } else {
@@ -88,7 +89,12 @@ prop_compose! {
         };
         let subset = part.map_or(Subset::All, Subset::Fraction);
         let options = PlanOptions { seed, shuffle, tail, batch, subset, lanes, length: None };
-        Setup { counts, dead, options }
+        let mut setup = Setup { counts, dead, options };
+        let samples = setup.live().len() as u64;
+        if tail != Tail::Drop && samples > 0 {
+            setup.options.length = longer.map(|longer| samples + longer);
+        }
+        setup
     }
 }
 
