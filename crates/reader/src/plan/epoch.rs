@@ -86,10 +86,6 @@ impl Epoch {
         Windows::of_lane(self.clone(), lane, from_depth)
     }
 
-    pub(crate) fn shards(&self) -> &Shards {
-        &self.shards
-    }
-
     /// Samples of a lane that are read together: whole windows.
     pub(crate) fn span(&self) -> u64 {
         span(self.window)

@@ -232,9 +232,10 @@ fn slots(weights: &[f64]) -> Result<Vec<u32>> {
         return Err(Error::usage(format!("weight {weight}: a number from 0 on")));
     }
     let drawn = weights.iter().filter(|&&weight| weight > 0.0).count();
-    if !sum.is_finite() || !(1..=SLOTS as usize).contains(&drawn) {
+    if !sum.is_finite() || drawn == 0 || weights.len() > SLOTS as usize {
         return Err(Error::usage(format!(
-            "weights of {drawn} sources with sum {sum}: 1 to {SLOTS} sources above 0"
+            "{} weights with sum {sum}: at most {SLOTS}, and one above 0",
+            weights.len()
         )));
     }
     // Integers from here on, so that every machine rounds alike. 2^50 times 4096 sources fits.
