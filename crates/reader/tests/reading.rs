@@ -7,7 +7,7 @@ use shardpack_formats::Compression;
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{PackOptions, Progress, pack};
 use shardpack_reader::plan::{Part, Shuffle, Tail};
-use shardpack_reader::{Damage, Error, ReadOptions, Reader};
+use shardpack_reader::{Damage, Error, ReadOptions, Reader, Sample};
 use shardpack_store::{MemoryStore, MemoryTree, PutMode, Store};
 
 const FORMATS: [&str; 4] = ["webdataset", "tfrecord", "recordio", "recordio-protobuf"];
@@ -17,7 +17,7 @@ const FORMATS: [&str; 4] = ["webdataset", "tfrecord", "recordio", "recordio-prot
 fn dataset(format: &str) -> Arc<MemoryStore> {
     let body = |i: usize| {
         let mut body = vec![i as u8; 10 + i % 50];
-        if i % 7 == 0 {
+        if i.is_multiple_of(7) {
             body.resize(16, 0);
             body.extend_from_slice(&0xced7_230a_u32.to_le_bytes());
         }
@@ -33,9 +33,7 @@ fn dataset(format: &str) -> Arc<MemoryStore> {
     let two_fields = format == "webdataset" || format == "tfrecord";
     let files: Vec<_> = files.filter(|(name, _)| two_fields || name.ends_with(".jpg")).collect();
     let files = MemoryTree::new(files.iter().map(|(name, body)| (&**name, &**body)));
-    let mut options = PackOptions::default();
-    options.format = format.into();
-    options.target = 10_000;
+    let options = PackOptions { format: format.into(), target: 10_000, ..PackOptions::default() };
     let store = MemoryStore::new();
     pack(&files, &store, &options, &Progress::default()).unwrap();
     Arc::new(store)
@@ -128,7 +126,7 @@ fn many_lookups_come_back_in_the_order_of_asking() {
     let keys = ["2/299", "0/000", "1/100", "0/000", "2/002"];
     let places: Vec<_> = keys.iter().map(|key| reader.find(key).unwrap().unwrap()).collect();
     let samples = reader.get_many(&places).unwrap();
-    assert_eq!(samples.iter().map(|sample| sample.key()).collect::<Vec<_>>(), keys);
+    assert_eq!(samples.iter().map(Sample::key).collect::<Vec<_>>(), keys);
     assert!(reader.get_many(&[]).unwrap().is_empty());
 }
 
@@ -258,9 +256,7 @@ fn workers_share_the_batches_of_a_rank() {
     let mut options = options(1, 2);
     options.plan.batch = Some(4);
     let reader = Reader::of_store(store, options).unwrap();
-    let key = |sample: shardpack_reader::Result<shardpack_reader::Sample>| {
-        sample.unwrap().key().to_owned()
-    };
+    let key = |sample: shardpack_reader::Result<Sample>| sample.unwrap().key().to_owned();
     let alone: Vec<_> = reader.epoch(0).map(key).collect();
     let workers: Vec<Vec<_>> =
         (0..3).map(|w| reader.worker(0, w, 3, 4).unwrap().map(key).collect()).collect();
@@ -274,9 +270,8 @@ fn workers_share_the_batches_of_a_rank() {
 fn compressed_shards_are_read_too() {
     let files: Vec<_> = (0..50).map(|i| (format!("{i}.txt"), format!("text {i}"))).collect();
     let files = MemoryTree::new(files.iter().map(|(name, body)| (&**name, &**body)));
-    let mut pack_options = PackOptions::default();
-    pack_options.compression = Compression::Zstd;
-    pack_options.target = 8_000;
+    let pack_options =
+        PackOptions { compression: Compression::Zstd, target: 8_000, ..PackOptions::default() };
     let store = Arc::new(MemoryStore::new());
     pack(&files, &*store, &pack_options, &Progress::default()).unwrap();
     let mut seen = Seen::default();
