@@ -11,16 +11,16 @@ use serde_json::Value;
 const FLOORS: &[(&str, u8)] = &[
     ("shardpack-formats", 0),
     ("shardpack-manifest", 1),
-    ("shardpack-store", 1),
-    ("shardpack-channel", 1),
-    ("shardpack-testkit", 2),
-    ("shardpack-pack", 2),
-    ("shardpack-reader", 2),
-    ("shardpack-agent", 2),
-    ("shardpack-advise", 2),
-    ("shardpack", 3),
-    ("shardpack-python", 3),
-    ("shardpack-tests", 4),
+    ("shardpack-store", 2),
+    ("shardpack-channel", 2),
+    ("shardpack-testkit", 3),
+    ("shardpack-pack", 3),
+    ("shardpack-reader", 3),
+    ("shardpack-agent", 3),
+    ("shardpack-advise", 3),
+    ("shardpack", 4),
+    ("shardpack-python", 4),
+    ("shardpack-tests", 5),
 ];
 
 /// Dependencies that belong in some rooms only: (start of the name, crates that may have it).
