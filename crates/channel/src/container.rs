@@ -257,9 +257,9 @@ fn given_place(channel: &str, text: &str) -> Result<Candidate> {
 
 /// The text of a variable.
 pub(crate) fn utf8(name: &str, value: OsString) -> Result<String> {
-    value.into_string().map_err(|value| {
-        Error::value(name, value.to_string_lossy().into_owned(), "must be UTF-8")
-    })
+    value
+        .into_string()
+        .map_err(|value| Error::value(name, value.to_string_lossy().into_owned(), "must be UTF-8"))
 }
 
 #[cfg(test)]

@@ -40,9 +40,8 @@ impl Hyperparameters {
     /// Fails with [`ErrorKind::Value`](crate::ErrorKind::Value) for a value of another type.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(text) = self.0.get(name) else { return Ok(None) };
-        let found = serde_json::from_str(text).or_else(|error| {
-            serde_json::from_value(text.as_str().into()).map_err(|_| error)
-        });
+        let found = serde_json::from_str(text)
+            .or_else(|error| serde_json::from_value(text.as_str().into()).map_err(|_| error));
         found.map(Some).map_err(|error| Error::value(name, clipped(text), error.to_string()))
     }
 

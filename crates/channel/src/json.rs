@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn objects_are_taken_apart() {
-        let members = Members::parse("\u{feff}{\"a\":1,\"b\":null,\"c\":\"x\"}".as_bytes()).unwrap();
+        let members =
+            Members::parse("\u{feff}{\"a\":1,\"b\":null,\"c\":\"x\"}".as_bytes()).unwrap();
         assert_eq!(members.get("a").map(RawValue::get), Some("1"));
         assert_eq!(members.get("b").map(RawValue::get), None);
         assert_eq!(members.get("c").map(shown).as_deref(), Some("x"));

@@ -189,7 +189,9 @@ impl<'k> Firsts<'k> {
                 "is a key and the beginning of {rival:?}; FastFile takes a folder or one key"
             ),
             (None, Some(key), _) => {
-                format!("is the beginning of {key:?} and no folder; name the folder and end it in /")
+                format!(
+                    "is the beginning of {key:?} and no folder; name the folder and end it in /"
+                )
             }
             (Some(inside), Some(key), _) => format!(
                 "is the folder of {inside:?} and the beginning of {key:?}; end it in / to take the folder"

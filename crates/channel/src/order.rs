@@ -81,7 +81,9 @@ impl Delivery<'_> {
         if self.distribution == Distribution::ShardedByS3Key {
             let mut place = 0..;
             order.retain(|_| {
-                place.next().is_some_and(|place| self.assign.owner(place, count, host.world) == host.rank)
+                place
+                    .next()
+                    .is_some_and(|place| self.assign.owner(place, count, host.world) == host.rank)
             });
         }
         order
@@ -148,20 +150,19 @@ mod tests {
         }
     }
 
-    /// Computed once; a change here changes what every job reads.
+    /// Computed by another implementation of xxh3 (python-xxhash) after the words above. A change
+    /// here changes what every job reads.
     #[test]
     fn permutations_are_for_ever() {
         for (seed, channel, epoch, wanted) in [
-            (0, "train", 0, GOLDEN[0]),
-            (0, "train", 1, GOLDEN[1]),
-            (-1, "train", 0, GOLDEN[2]),
-            (0, "validation", 0, GOLDEN[3]),
+            (0, "train", 0, [6, 1, 3, 2, 5, 4, 0, 7]),
+            (0, "train", 1, [0, 7, 2, 6, 3, 1, 4, 5]),
+            (-1, "train", 0, [2, 7, 0, 4, 3, 1, 5, 6]),
+            (0, "validation", 0, [1, 4, 5, 6, 2, 0, 3, 7]),
         ] {
             assert_eq!(permutation(8, seed, channel, epoch), wanted, "{seed} {channel} {epoch}");
         }
     }
-
-    const GOLDEN: [[usize; 8]; 4] = [[0; 8]; 4];
 
     #[test]
     fn only_pipes_are_shuffled_anew() {

@@ -201,10 +201,11 @@ impl Launcher {
 
     fn half_set(&self, rank: Option<u32>, world: Option<u32>, world_name: &str) -> Error {
         let names = [self.rank, world_name];
-        let missing: Vec<&str> = [rank.is_none().then_some(self.rank), world.is_none().then_some(world_name)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let missing: Vec<&str> =
+            [rank.is_none().then_some(self.rank), world.is_none().then_some(world_name)]
+                .into_iter()
+                .flatten()
+                .collect();
         let others = match (rank, world) {
             (None, None) => format!("{} or its like is set, but ", self.local_rank),
             _ => String::new(),

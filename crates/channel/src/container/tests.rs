@@ -52,7 +52,12 @@ fn channels_are_looked_for_in_order() {
         (&[told], "train", Some("s3://b/x"), &["s3://b/x (as given)"]),
         (&[], "train", Some("file:///d/x"), &["/d/x (as given)"]),
         (&[("SM_CHANNEL_TRAIN", "")], "train", None, &[default]),
-        (&[("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")], "train", None, &["/opt/ml/input/data/train (from SM_CHANNEL_TRAIN)"]),
+        (
+            &[("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")],
+            "train",
+            None,
+            &["/opt/ml/input/data/train (from SM_CHANNEL_TRAIN)"],
+        ),
         (
             &[odd],
             "my-val.set_1",
@@ -93,7 +98,8 @@ fn files_come_before_variables() {
         let config = container.input_data_config(None).unwrap().unwrap();
         assert!(config.channel("variable").is_ok());
         let file = br#"{"current_host":"f","hosts":["f"]}"#;
-        let host = |file| container.resource_config(file).unwrap().unwrap().current_host().to_owned();
+        let host =
+            |file| container.resource_config(file).unwrap().unwrap().current_host().to_owned();
         assert_eq!(host(Some(file)), "f");
         assert_eq!(host(None), "v");
         let all = container.hyperparameters(None).unwrap().unwrap();
@@ -124,7 +130,11 @@ fn errors_name_the_file_or_the_variable() {
         (&[("SM_RESOURCE_CONFIG", "{}")], None, "SM_RESOURCE_CONFIG: current_host is missing"),
         (&[("SM_HOSTS", "[]")], None, "SM_HOSTS, SM_CURRENT_HOST: SM_CURRENT_HOST is missing"),
         (&[("SM_CURRENT_HOST", "a")], None, "SM_HOSTS, SM_CURRENT_HOST: SM_HOSTS is missing"),
-        (&[("SM_HOSTS", "a,b"), ("SM_CURRENT_HOST", "a")], None, "SM_HOSTS is \"a,b\": must be a JSON"),
+        (
+            &[("SM_HOSTS", "a,b"), ("SM_CURRENT_HOST", "a")],
+            None,
+            "SM_HOSTS is \"a,b\": must be a JSON",
+        ),
         (
             &[("SM_HOSTS", "[\"b\"]"), ("SM_CURRENT_HOST", "a")],
             None,
@@ -141,7 +151,8 @@ fn errors_name_the_file_or_the_variable() {
 fn variables_that_are_no_text() {
     use std::os::unix::ffi::OsStringExt;
     let bytes = || Some(OsString::from_vec(b"/d/\xff".to_vec()));
-    let container = Container::new(&|name| bytes().filter(|_| name.starts_with("SM_")));
+    let env = |name: &str| bytes().filter(|_| name.starts_with("SM_"));
+    let container = Container::new(&env);
     let places = container.channel("train", None).unwrap();
     assert_eq!(places[0].place, Place::Path(bytes().unwrap().into()), "paths may be any bytes");
     let error = container.input_data_config(None).unwrap_err().to_string();

@@ -27,7 +27,11 @@ fn files_of_a_channel_by_the_golden_table() {
         ("in", &["in/in/a.rec"], &["in/a.rec"]),
         ("in/", &["in/in/a.rec"], &["in/a.rec"]),
         // Odd, but names like others.
-        ("d/", &["d/a\\b", "d/d\u{e9}j\u{e0} vu?#%", "d/..a/b.."], &["a\\b", "d\u{e9}j\u{e0} vu?#%", "..a/b.."]),
+        (
+            "d/",
+            &["d/a\\b", "d/d\u{e9}j\u{e0} vu?#%", "d/..a/b.."],
+            &["a\\b", "d\u{e9}j\u{e0} vu?#%", "..a/b.."],
+        ),
     ] {
         assert_eq!(paths(File, &Naming::prefix(prefix), keys), wanted, "{prefix}");
     }
@@ -114,22 +118,30 @@ fn fastfile_takes_a_folder_or_one_key() {
         (
             "b/train",
             &["b/train-01/data.csv"],
-            Some("is the beginning of \"b/train-01/data.csv\" and no folder; name the folder and end it in /"),
+            Some(
+                "is the beginning of \"b/train-01/data.csv\" and no folder; name the folder and end it in /",
+            ),
         ),
         (
             "b/train-01",
             &["b/train-01.txt", "b/train-01/data.csv"],
-            Some("is the folder of \"b/train-01/data.csv\" and the beginning of \"b/train-01.txt\"; end it in / to take the folder"),
+            Some(
+                "is the folder of \"b/train-01/data.csv\" and the beginning of \"b/train-01.txt\"; end it in / to take the folder",
+            ),
         ),
         (
             "b/train-01",
             &["b/train-01/data.csv", "b/train-011/x"],
-            Some("is the folder of \"b/train-01/data.csv\" and the beginning of \"b/train-011/x\"; end it in / to take the folder"),
+            Some(
+                "is the folder of \"b/train-01/data.csv\" and the beginning of \"b/train-011/x\"; end it in / to take the folder",
+            ),
         ),
         (
             "b/train.tar",
             &["b/train.tar", "b/train.tar.idx"],
-            Some("is a key and the beginning of \"b/train.tar.idx\"; FastFile takes a folder or one key"),
+            Some(
+                "is a key and the beginning of \"b/train.tar.idx\"; FastFile takes a folder or one key",
+            ),
         ),
     ] {
         let naming = Naming::prefix(prefix);

@@ -55,7 +55,10 @@ fn launchers_run_inside_of_each_other() {
     const MPI: &str = "OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2";
     for (variables, ranks) in [
         // One torchrun a host, whose ranks need not follow those of its launcher.
-        (format!("{SRUN} TORCHELASTIC_RUN_ID=x RANK=3 WORLD_SIZE=16 LOCAL_WORLD_SIZE=8"), "3/16 ?/8"),
+        (
+            format!("{SRUN} TORCHELASTIC_RUN_ID=x RANK=3 WORLD_SIZE=16 LOCAL_WORLD_SIZE=8"),
+            "3/16 ?/8",
+        ),
         (format!("{MPI} TORCHELASTIC_RUN_ID=x RANK=0 WORLD_SIZE=2"), "0/2 ?/?"),
         // mpirun's daemons, started by srun on the other hosts.
         ("SLURM_PROCID=0 SLURM_NTASKS=3 SLURM_STEP_ID=1 PMI_RANK=9 PMI_SIZE=20".into(), "9/20 ?/?"),
@@ -84,7 +87,10 @@ fn errors_name_the_variables() {
             "OMPI_COMM_WORLD_SIZE=3 RANK=0 WORLD_SIZE=1",
             "OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE: OMPI_COMM_WORLD_RANK is missing; set both or neither",
         ),
-        ("SLURM_PROCID=2", "SLURM_PROCID, SLURM_NTASKS: SLURM_NTASKS is missing; set both or neither"),
+        (
+            "SLURM_PROCID=2",
+            "SLURM_PROCID, SLURM_NTASKS: SLURM_NTASKS is missing; set both or neither",
+        ),
         ("RANK=8 WORLD_SIZE=8", "RANK, WORLD_SIZE: there is no rank 8 of 8"),
         ("RANK=0 WORLD_SIZE=0", "RANK, WORLD_SIZE: there is no rank 0 of 0"),
         (

@@ -121,7 +121,8 @@ fn file_system(at: &str, raw: &RawValue, report: &mut Report) -> Option<FileSyst
 /// Names, lengths and patterns of one channel.
 pub(super) fn limits(channel: &ChannelRequest, at: &str, report: &mut Report) {
     if check_name(&channel.name).is_err() {
-        let rule = format!("must be 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, and no folder's");
+        let rule =
+            format!("must be 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, and no folder's");
         report.add(field(at, "ChannelName"), &channel.name, rule, "rename the channel");
     }
     if let Some(text) = &channel.content_type {
@@ -174,7 +175,9 @@ fn file_system_limits(source: &FileSystemSource, at: &str, report: &mut Report) 
     let (rule, advice) = match source.kind {
         FileSystemType::Efs if source.path.starts_with('/') => return,
         FileSystemType::Efs => ("must start with /", "write /folder"),
-        FileSystemType::FSxLustre if source.path.len() > 1 && source.path.starts_with('/') => return,
+        FileSystemType::FSxLustre if source.path.len() > 1 && source.path.starts_with('/') => {
+            return;
+        }
         FileSystemType::FSxLustre => {
             ("must start with / and the mount name of the file system", "write /fsx/folder")
         }

@@ -65,7 +65,13 @@ const RESOURCES: &[&str] = &[
     "VolumeSizeInGB",
 ];
 const GROUP: &[&str] = &["InstanceCount", "InstanceGroupName", "InstanceType"];
+const PREFERENCE: &[&str] = &["InstanceCount", "InstanceType", "TrainingPlanArns"];
 const CHANNELS: &str = "InputDataConfig";
+
+/// Most channels of a job. Others are not looked at: that they are too many is told.
+const MAX_CHANNELS: usize = 20;
+/// Most instance groups, and most preferences.
+const MAX_GROUPS: usize = 5;
 
 impl JobRequest {
     /// Parses and checks the JSON of `CreateTrainingJob`: names, types and limits of all that
@@ -118,9 +124,11 @@ impl JobRequest {
             let at = format!("{CHANNELS}[{i}]");
             matrix::doubts(channel, &at, &mut report);
             let before = self.channels.iter().take(i);
-            let same = |name: &str| name != channel.name && name.eq_ignore_ascii_case(&channel.name);
+            let same =
+                |name: &str| name != channel.name && name.eq_ignore_ascii_case(&channel.name);
             if let Some(other) = before.map(|other| &other.name).find(|name| same(name)) {
-                let rule = format!("shares the variable SM_CHANNEL_{} with {other}", other.to_uppercase());
+                let rule =
+                    format!("shares the variable SM_CHANNEL_{} with {other}", other.to_uppercase());
                 report.add(field(&at, "ChannelName"), &channel.name, rule, "rename one of them");
             }
         }
@@ -138,9 +146,9 @@ impl JobRequest {
     fn channels(&mut self, raw: &RawValue, mode: InputMode, report: &mut Report) {
         let entries = list(CHANNELS, raw, report);
         if raw.get().starts_with('[') {
-            count(CHANNELS, entries.len(), 1, 20, report);
+            count(CHANNELS, entries.len(), 1, MAX_CHANNELS, report);
         }
-        for (at, raw) in entries {
+        for (at, raw) in entries.into_iter().take(MAX_CHANNELS) {
             let before = report.0.len();
             let Some(channel) = channel::parse(&at, raw, mode, report) else { continue };
             channel::limits(&channel, &at, report);
@@ -166,7 +174,8 @@ impl JobRequest {
         let known: Vec<&str> = self.instance_groups.iter().map(|g| g.name.as_str()).collect();
         for (i, channel) in self.channels.iter().enumerate() {
             let Some(source) = channel.s3_source() else { continue };
-            for name in source.instance_groups.iter().filter(|name| !known.contains(&name.as_str())) {
+            for name in source.instance_groups.iter().filter(|name| !known.contains(&name.as_str()))
+            {
                 let at = format!("{CHANNELS}[{i}].DataSource.S3DataSource.InstanceGroupNames");
                 let (rule, advice) = match known.is_empty() {
                     true => ("the job has no instance groups", "leave them out".to_owned()),
@@ -188,7 +197,9 @@ impl JobRequest {
                     count(vpc.field(key), names.len(), 1, most, report);
                 }
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-                for name in names.iter().filter(|n| n.len() > 32 || n.is_empty() || !n.chars().all(plain)) {
+                for name in
+                    names.iter().filter(|n| n.len() > 32 || n.is_empty() || !n.chars().all(plain))
+                {
                     let rule = "must be at most 32 letters, digits and `-`";
                     report.add(vpc.field(key), name, rule, "write the id");
                 }
@@ -236,9 +247,12 @@ fn resources(shape: &Shape<'_>, job: &mut JobRequest, report: &mut Report) {
     let [groups, preferences] =
         ["InstanceGroups", "InstancePreferences"].map(|key| (key, shape.list(key, report)));
     for (key, entries) in [&groups, &preferences] {
-        count(shape.field(key), entries.len(), 0, 5, report);
+        count(shape.field(key), entries.len(), 0, MAX_GROUPS, report);
     }
-    for (at, raw) in groups.1 {
+    for (at, raw) in preferences.1.into_iter().take(MAX_GROUPS) {
+        Shape::open(&at, raw, PREFERENCE, &["InstanceType"], report);
+    }
+    for (at, raw) in groups.1.into_iter().take(MAX_GROUPS) {
         let Some(group) = Shape::open(&at, raw, GROUP, GROUP, report) else { continue };
         let name = group.text("InstanceGroupName", report);
         let instance_type = group.text("InstanceType", report);
@@ -286,15 +300,14 @@ fn texts(
     let map = shape.get(key).and_then(|raw| Shape::map(key, raw, report));
     let Some(map) = map else { return texts };
     count(key, map.keys().count(), 0, 100, report);
-    for name in map.keys() {
-        let Some(text) = map.text(name, report) else { continue };
-        for (what, text, longest) in [("key", name, longest[0]), ("value", &text, longest[1])] {
+    for (name, text) in map.all_texts(report) {
+        for (what, text, longest) in [("key", &name, longest[0]), ("value", &text, longest[1])] {
             if text.chars().count() > longest {
                 let rule = format!("a {what} must be at most {longest} characters");
-                report.add(map.field(name), text, rule, "shorten it");
+                report.add(map.field(&name), text, rule, "shorten it");
             }
         }
-        texts.insert(name.to_owned(), text);
+        texts.insert(name, text);
     }
     texts
 }

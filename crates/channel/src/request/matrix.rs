@@ -136,7 +136,8 @@ fn s3_doubts(channel: &ChannelRequest, source: &S3Source, at: &str, report: &mut
         );
     }
     let names = &source.attribute_names;
-    let twice = names.iter().enumerate().find(|(i, name)| names.iter().take(*i).any(|n| n == *name));
+    let twice =
+        names.iter().enumerate().find(|(i, name)| names.iter().take(*i).any(|n| n == *name));
     if let Some((i, name)) = twice {
         let at = format!("{}[{i}]", field(at, "AttributeNames"));
         report.add(at, name, "an attribute twice is not documented", "name it once");

@@ -1,5 +1,6 @@
 //! Objects of a request: which keys there are, and of which type.
 
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use shardpack_manifest::sagemaker::Word;
 
@@ -101,20 +102,38 @@ impl<'j> Shape<'j> {
         list(&self.field(key), raw, report)
     }
 
-    fn typed<T: serde::de::DeserializeOwned>(
+    /// All members, which must be texts.
+    pub(super) fn all_texts(&self, report: &mut Report) -> Vec<(String, String)> {
+        let pair = |(key, raw): (&str, &RawValue)| {
+            let text = typed(&self.field(key), raw, "must be a text", "write \"...\"", report)?;
+            Some((key.to_owned(), text))
+        };
+        self.members.iter().filter_map(pair).collect()
+    }
+
+    fn typed<T: DeserializeOwned>(
         &self,
         key: &str,
         rule: &str,
         advice: &str,
         report: &mut Report,
     ) -> Option<T> {
-        let raw = self.get(key)?;
-        let value = serde_json::from_str(raw.get()).ok();
-        if value.is_none() {
-            report.add(self.field(key), shown(raw), rule, advice);
-        }
-        value
+        typed(&self.field(key), self.get(key)?, rule, advice, report)
     }
+}
+
+fn typed<T: DeserializeOwned>(
+    at: &str,
+    raw: &RawValue,
+    rule: &str,
+    advice: &str,
+    report: &mut Report,
+) -> Option<T> {
+    let value = serde_json::from_str(raw.get()).ok();
+    if value.is_none() {
+        report.add(at, shown(raw), rule, advice);
+    }
+    value
 }
 
 fn members<'j>(at: &str, raw: &'j RawValue, report: &mut Report) -> Option<Members<'j>> {

@@ -134,7 +134,9 @@ impl Channel {
         }
         match (self.mode, self.data_type) {
             (_, other @ (DataType::AugmentedManifestFile | DataType::Converse)) => {
-                return Err(Error::unsupported(format!("a channel of type {other} is never written")));
+                return Err(Error::unsupported(format!(
+                    "a channel of type {other} is never written"
+                )));
             }
             (InputMode::FastFile, DataType::ManifestFile) => {
                 return Err(Error::unsupported("FastFile with a manifest: it takes S3Prefix only"));

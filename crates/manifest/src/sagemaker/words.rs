@@ -144,7 +144,7 @@ words! {
 mod tests {
     use super::*;
 
-    fn spelled<W: Word>(words: &[&str]) {
+    fn spelled<W: Word + serde::Serialize>(words: &[&str]) {
         assert_eq!(W::known(), words.join(", "));
         for (word, text) in W::ALL.iter().zip(words) {
             assert_eq!(W::exact(text), Some(*word));
