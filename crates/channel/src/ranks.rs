@@ -139,7 +139,7 @@ fn find(env: Env<'_>) -> Result<Option<Found>> {
 /// The inner one, unless the outer one, of several processes, cannot have it inside.
 fn agreed(inner: Found, outer: &Found) -> Result<Found> {
     let (i, o) = (inner.ranks, outer.ranks);
-    if o.world == 1 || i.world > o.world || (i.world, i.rank) == (o.world, o.rank) {
+    if i.world > o.world || (i.world, i.rank) == (o.world, o.rank) {
         return Ok(inner);
     }
     Err(Error::variables(
