@@ -11,17 +11,17 @@ use serde_json::Value;
 const FLOORS: &[(&str, u8)] = &[
     ("shardpack-formats", 0),
     ("shardpack-manifest", 1),
-    ("shardpack-store", 1),
+    ("shardpack-store", 2),
     ("shardpack-channel", 2),
-    ("shardpack-dataset", 2),
+    ("shardpack-dataset", 3),
     ("shardpack-testkit", 3),
-    ("shardpack-pack", 3),
-    ("shardpack-reader", 3),
-    ("shardpack-agent", 3),
-    ("shardpack-advise", 3),
-    ("shardpack", 4),
-    ("shardpack-python", 4),
-    ("shardpack-tests", 5),
+    ("shardpack-pack", 4),
+    ("shardpack-reader", 4),
+    ("shardpack-agent", 4),
+    ("shardpack-advise", 4),
+    ("shardpack", 5),
+    ("shardpack-python", 5),
+    ("shardpack-tests", 6),
 ];
 
 /// Dependencies that belong in some rooms only: (start of the name, crates that may have it).

@@ -4,6 +4,7 @@ use serde::Serialize;
 use shardpack_formats::Compression;
 
 use super::uri::{check_prefix, check_uri};
+use super::{DataType, Distribution, InputMode};
 use crate::{Error, Manifest, Result, Shard};
 
 /// Longest name of a channel in characters.
@@ -12,35 +13,6 @@ const MAX_NAME: usize = 64;
 const MAX_CHANNELS: usize = 20;
 /// The channel of a dataset that is not split.
 const DEFAULT_NAME: &str = "train";
-
-/// How objects reach the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum InputMode {
-    /// Copied before the job starts.
-    File,
-    /// Mounted, read on demand.
-    FastFile,
-    /// Streamed through a FIFO.
-    Pipe,
-}
-
-/// What the URI names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum DataType {
-    /// Every object whose key starts with it.
-    S3Prefix,
-    /// A [`ManifestFile`](super::ManifestFile). Not with [`InputMode::FastFile`].
-    ManifestFile,
-}
-
-/// Which hosts get which objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Distribution {
-    /// Every host gets all.
-    FullyReplicated,
-    /// Every host gets about one n-th of the objects.
-    ShardedByS3Key,
-}
 
 /// One channel of `CreateTrainingJob`.
 ///
@@ -161,6 +133,11 @@ impl Channel {
             return Err(Error::unsupported("a content type of more than 256 characters"));
         }
         match (self.mode, self.data_type) {
+            (_, other @ (DataType::AugmentedManifestFile | DataType::Converse)) => {
+                return Err(Error::unsupported(format!(
+                    "a channel of type {other} is never written"
+                )));
+            }
             (InputMode::FastFile, DataType::ManifestFile) => {
                 return Err(Error::unsupported("FastFile with a manifest: it takes S3Prefix only"));
             }

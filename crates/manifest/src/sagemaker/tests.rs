@@ -134,6 +134,7 @@ fn what_the_api_refuses_is_refused_here() {
         fast(c);
         c.data_type = DataType::ManifestFile;
     }));
+    assert!(with(&|c| c.data_type = DataType::AugmentedManifestFile), "attributes are not written");
     assert!(to_json(&[]).is_err());
     assert!(to_json(&[good.clone(), good.clone()]).is_err());
     let named = |i: usize| Channel { name: i.to_string(), ..good.clone() };

@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use shardpack_manifest::sagemaker::PrefixNames;
 use tokio::task::JoinSet;
 
 use super::connect::S3;
 use super::fault::Class;
 use super::get::{PART, changed, read, resume};
-use super::keys::Naming;
 use super::list::{Found, list};
 use super::put::{Target, head};
 use super::range::{Pinned, stamp};
@@ -63,7 +63,7 @@ impl S3Tree {
     /// prefix that is both a folder and the beginning of other names is refused.
     pub fn open(s3: S3, uri: &S3Uri, rules: S3Rules<'_>) -> Result<Self> {
         let found = list(&s3, uri.bucket(), uri.key())?;
-        let naming = Naming::new(uri.key());
+        let naming = PrefixNames::new(uri.key());
         let base = base(uri, &naming, &found)?;
         let listing = listing(uri, &found, base.len(), rules)?;
         let keys = Keys::Below { bucket: uri.bucket().into(), base };
@@ -186,7 +186,7 @@ fn wires<'b>(
 }
 
 /// What the keys of all files start with.
-fn base(uri: &S3Uri, naming: &Naming<'_>, found: &Found) -> Result<String> {
+fn base(uri: &S3Uri, naming: &PrefixNames<'_>, found: &Found) -> Result<String> {
     let mut folder = None;
     let mut other = None;
     for entry in found.iter() {
