@@ -40,6 +40,8 @@ pub enum Error {
         /// Most shards that a host should see.
         most: u64,
     },
+    /// The container's configuration says something that cannot be.
+    Channel(shardpack_channel::Error),
     /// No dataset, shard or split there. Says where was looked.
     NotFound(String),
     /// A shard, or its index, is not what the manifest says: truncated, of another length, damaged.
@@ -94,6 +96,7 @@ impl fmt::Display for Error {
                 "this host sees {visible} shards, where an even division gives {fewest} to {most}; \
                  pass the length of an epoch explicitly, the same on every host"
             ),
+            Error::Channel(_) => write!(f, "the container's configuration cannot be used"),
             Error::NotFound(what) => write!(f, "{what}"),
             Error::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
             Error::Damaged(sample) => write!(f, "{sample}"),
@@ -110,11 +113,18 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Error::Channel(source) => Some(source),
             Error::Store(source) => Some(source),
             Error::Format(source) => Some(source),
             Error::Manifest(source) => Some(source),
             _ => None,
         }
+    }
+}
+
+impl From<shardpack_channel::Error> for Error {
+    fn from(source: shardpack_channel::Error) -> Self {
+        Self::Channel(source)
     }
 }
 

@@ -4,9 +4,11 @@
 //! which rank; it computes and reads nothing. [`Reader`] is the read path; `deliver.rs` is the only
 //! place that starts threads.
 
+mod channel;
 mod deliver;
 mod error;
 mod inflate;
+mod open;
 mod options;
 pub mod plan;
 mod pool;
@@ -16,6 +18,7 @@ mod segment;
 mod set;
 mod stats;
 
+pub use channel::Channel;
 pub use error::{Error, Result};
 pub use options::{Damage, ReadOptions};
 pub use reader::{Reader, Samples};

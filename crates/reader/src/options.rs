@@ -9,9 +9,15 @@ pub struct ReadOptions {
     /// Seed, shuffle, tail, subset. The default window is shortened for large samples, so that the
     /// windows of eight lanes hold about 16 MiB; a window that is set stays as it is.
     pub plan: PlanOptions,
-    /// Which part of the job this process is. Default: the only one.
-    pub part: Part,
-    /// The split to read. Default: all of the dataset.
+    /// Which part of the job this process is. Default: of a channel, what the container says; else
+    /// the only one.
+    pub part: Option<Part>,
+    /// Ranks in a row that get the same samples, where `part` is not given. Default 1.
+    pub replicas: u64,
+    /// Where `manifest.json` is, with its `index/`: a folder, or an `s3://` address. Default: with
+    /// the shards, in the folder above them, or in the channel called `manifest`.
+    pub manifest: Option<String>,
+    /// The split to read. Default: the one that is called like the channel, else all.
     pub split: Option<String>,
     /// Reads under way at the same time, each by a thread; 0 reads on the caller's thread. Default:
     /// as many as cores, at most 4, on local paths; 16 on S3.
@@ -27,7 +33,9 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             plan: PlanOptions::default(),
-            part: Part::default(),
+            part: None,
+            replicas: 1,
+            manifest: None,
             split: None,
             threads: None,
             memory: 64 << 20,

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
-use shardpack_store::Store;
 
 use crate::deliver::{Delivery, pieces};
-use crate::plan::{Cursor, Item, Plan, Run, SampleId, Share, State, Window};
+use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window};
 use crate::sample::{Batch, Sample};
 use crate::segment::Segment;
 use crate::set::Set;
@@ -54,9 +53,10 @@ impl Reader {
     ) -> Result<Self> {
         let shards = set.shards()?;
         fit_window(&mut options, set.mean());
+        let part = options.part.unwrap_or(Part { replicas: options.replicas, ..Part::default() });
         let plan = match state {
-            None => Plan::new(shards, options.plan, options.part)?,
-            Some(state) => Plan::resume(shards, options.plan, options.part, state)?,
+            None => Plan::new(shards, options.plan, part)?,
+            Some(state) => Plan::resume(shards, options.plan, part, state)?,
         };
         let share = plan.share(plan.start());
         // A lane changes from one shard to the next while others are in the middle of theirs. An
@@ -325,32 +325,4 @@ impl Iterator for Samples {
         let left = self.left() as usize;
         (0, Some(left))
     }
-}
-
-/// Makes a reader of a whole dataset in a store: see [`Reader::of_store`].
-impl Reader {
-    /// A reader of the dataset whose `manifest.json` is at the root of `store`.
-    pub fn of_store(store: Arc<dyn Store>, options: ReadOptions) -> Result<Self> {
-        Self::resume_store(store, options, None)
-    }
-
-    /// The same, from where `state` was saved.
-    pub fn resume_store(
-        store: Arc<dyn Store>,
-        options: ReadOptions,
-        state: Option<&State>,
-    ) -> Result<Self> {
-        let bytes = shardpack_dataset::read(&*store, shardpack_dataset::MANIFEST)?;
-        let manifest =
-            Manifest::parse(&bytes).map_err(|error| error.in_file(shardpack_dataset::MANIFEST))?;
-        let indexes = Arc::clone(&store);
-        let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
-        let threads = options.threads.unwrap_or_else(cores);
-        Self::new(set, options, threads, state)
-    }
-}
-
-/// Threads unless said otherwise.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(4)
 }

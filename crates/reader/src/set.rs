@@ -22,6 +22,8 @@ pub(crate) struct Set {
     /// Where shards are, and where their indexes are.
     store: Arc<dyn Store>,
     indexes: Arc<dyn Store>,
+    /// Rows of the manifest that were asked for, and those that are there.
+    wanted: Vec<usize>,
     seen: Vec<Seen>,
     open: Mutex<Recent>,
     streams: Streams,
@@ -73,7 +75,7 @@ impl Set {
         }
         let mut seen = Vec::new();
         let mut missing = Vec::new();
-        for row in wanted {
+        for &row in &wanted {
             let shard = &manifest.shards[row];
             let same = by_name.get(name(&shard.path)).map_or(&[][..], Vec::as_slice);
             match same.iter().max_by_key(|key| common_end(key, &shard.path)) {
@@ -95,6 +97,7 @@ impl Set {
             pool: Arc::default(),
             store,
             indexes,
+            wanted,
             seen,
             open: Mutex::new(Recent { shards: HashMap::new(), most: 1, uses: 0 }),
             streams: Streams::default(),
@@ -104,10 +107,16 @@ impl Set {
     /// The plan's view: how many samples each shard has.
     pub(crate) fn shards(&self) -> Result<Shards> {
         let shards = Shards::new(self.rows().map(|shard| shard.samples))?.of_dataset(self.digest());
+        // Keys in no shard that is seen are another split's, or another host's.
         let mut dead = Vec::new();
-        for key in &self.manifest.tombstones {
-            let found = self.find(key)?;
-            dead.extend(found.and_then(|sample| shards.number(sample)));
+        let numbers = 0..self.seen.len() as u32;
+        for number in numbers.filter(|_| !self.manifest.tombstones.is_empty()) {
+            let shard = self.open(number)?;
+            for key in &self.manifest.tombstones {
+                let found = shard.index.position(key).map(|ordinal| ordinal as u64);
+                let place = found.map(|ordinal| SampleId { shard: number, ordinal });
+                dead.extend(place.and_then(|sample| shards.number(sample)));
+            }
         }
         dead.sort_unstable();
         dead.dedup();
@@ -117,6 +126,11 @@ impl Set {
     /// The manifest's rows of the shards that are seen.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Shard> {
         self.seen.iter().map(|seen| &self.manifest.shards[seen.row])
+    }
+
+    /// Samples of each shard that some host sees.
+    pub(crate) fn all_counts(&self) -> Vec<u64> {
+        self.wanted.iter().map(|&row| self.manifest.shards[row].samples).collect()
     }
 
     /// Changes with the shards and their order.

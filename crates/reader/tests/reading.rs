@@ -45,7 +45,7 @@ fn manifest(store: &MemoryStore) -> Manifest {
 
 fn options(rank: u64, world: u64) -> ReadOptions {
     let mut options = ReadOptions::default();
-    options.part = Part { rank, world, replicas: 1 };
+    options.part = Some(Part { rank, world, replicas: 1 });
     options.plan.tail = Tail::Mask;
     options
 }

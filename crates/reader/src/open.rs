@@ -1,0 +1,164 @@
+//! From a place to a reader: which store, which manifest, which shards, which part of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use shardpack_channel::{InputMode, Place};
+use shardpack_dataset::MANIFEST;
+use shardpack_manifest::Manifest;
+use shardpack_store::{LocalOptions, LocalStore, S3, S3Options, S3Store, S3Uri, Store};
+
+use crate::plan::{Hosts, Part, State};
+use crate::set::Set;
+use crate::{Channel, Error, ReadOptions, Reader, Result};
+
+/// Threads on local paths, at most.
+const LOCAL_THREADS: usize = 4;
+/// Reads under way where each is an answer of a network away.
+const REMOTE_THREADS: usize = 16;
+
+impl Reader {
+    /// Reads the dataset, or the folder of shards, at a path or an `s3://` address.
+    pub fn open(place: &str, options: ReadOptions) -> Result<Self> {
+        Self::at(place, options, None)
+    }
+
+    /// The same, from where `state` was saved.
+    pub fn resume(place: &str, options: ReadOptions, state: &State) -> Result<Self> {
+        Self::at(place, options, Some(state))
+    }
+
+    fn at(place: &str, options: ReadOptions, state: Option<&State>) -> Result<Self> {
+        let remote = S3Uri::is_one(place);
+        let store = open(place)?;
+        let beside = Path::new(place).parent().filter(|_| !remote);
+        let (manifest, indexes) = find_manifest(&store, beside, &options)?;
+        let split = options.split.clone();
+        let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
+        let threads = threads(&options, remote);
+        Self::new(set, options, threads, state)
+    }
+
+    /// Reads the dataset whose `manifest.json` is at the root of `store`.
+    pub fn of_store(store: Arc<dyn Store>, options: ReadOptions) -> Result<Self> {
+        Self::resume_store(store, options, None)
+    }
+
+    /// The same, from where `state` was saved.
+    pub fn resume_store(
+        store: Arc<dyn Store>,
+        options: ReadOptions,
+        state: Option<&State>,
+    ) -> Result<Self> {
+        let manifest = manifest_of(&*store)?;
+        let indexes = Arc::clone(&store);
+        let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
+        let threads = threads(&options, false);
+        Self::new(set, options, threads, state)
+    }
+}
+
+impl Channel {
+    /// A reader of this channel. Rank and world are those of the container where `options` has
+    /// none.
+    pub fn reader(&self, options: ReadOptions) -> Result<Reader> {
+        self.read(options, None)
+    }
+
+    /// The same, from where `state` was saved.
+    pub fn resume(&self, options: ReadOptions, state: &State) -> Result<Reader> {
+        self.read(options, Some(state))
+    }
+
+    fn read(&self, mut options: ReadOptions, state: Option<&State>) -> Result<Reader> {
+        if self.mode() == InputMode::Pipe {
+            return Err(Error::usage(format!(
+                "channel {:?} is a Pipe: it has no files to look into",
+                self.name()
+            )));
+        }
+        let (store, beside, remote): (_, _, bool) = match &self.place().place {
+            Place::Uri(uri) => (open(uri)?, None, true),
+            Place::Path(path) => (local(path), path.parent(), self.mode() == InputMode::FastFile),
+        };
+        let (manifest, indexes) = find_manifest(&store, beside, &options)?;
+        let named = manifest.splits.iter().any(|split| split.name == self.name());
+        let split = options.split.take().or_else(|| named.then(|| self.name().to_owned()));
+        let sharded = self.is_sharded();
+        let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
+        let part = match options.part {
+            Some(part) => part,
+            None => Part { replicas: options.replicas, ..self.part()? },
+        };
+        options.part = Some(part);
+        if sharded && options.plan.length.is_none() {
+            options.plan.length = Some(self.length(&set, part, &options)?);
+        }
+        let threads = threads(&options, remote);
+        Reader::new(set, options, threads, state)
+    }
+
+    /// Positions of an epoch that all hosts can agree on without asking each other.
+    fn length(&self, set: &Set, part: Part, options: &ReadOptions) -> Result<u64> {
+        let hosts = Hosts::new(set.all_counts(), self.hosts())?;
+        hosts.check(set.rows().count() as u64)?;
+        let world = part.world / part.replicas.max(1);
+        hosts.length(world, options.plan.batch.unwrap_or(1), options.plan.tail)
+    }
+}
+
+fn threads(options: &ReadOptions, remote: bool) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    options.threads.unwrap_or_else(|| match remote {
+        true => REMOTE_THREADS,
+        false => cores().min(LOCAL_THREADS),
+    })
+}
+
+/// The store at a path or an `s3://` address.
+fn open(place: &str) -> Result<Arc<dyn Store>> {
+    if S3Uri::is_one(place) {
+        let uri: S3Uri = place.parse()?;
+        let s3 = S3::connect(&uri, S3Options::default())?;
+        return Ok(Arc::new(S3Store::open(s3, uri)));
+    }
+    match place.split_once("://") {
+        Some((scheme, _)) => Err(Error::usage(format!(
+            "{place}: {scheme}:// is not a path; write a path or s3://bucket/prefix"
+        ))),
+        None => Ok(local(Path::new(place))),
+    }
+}
+
+fn local(path: &Path) -> Arc<dyn Store> {
+    Arc::new(LocalStore::open(path, &LocalOptions::default()))
+}
+
+/// The manifest of these shards, and the store that it is in: where the options say, with the
+/// shards, in the folder above them, or in the channel beside theirs that is called `manifest`.
+fn find_manifest(
+    shards: &Arc<dyn Store>,
+    above: Option<&Path>,
+    options: &ReadOptions,
+) -> Result<(Manifest, Arc<dyn Store>)> {
+    if let Some(place) = &options.manifest {
+        let folder = place.strip_suffix(MANIFEST).unwrap_or(place);
+        let store = open(if folder.is_empty() { "." } else { folder })?;
+        return Ok((manifest_of(&*store)?, store));
+    }
+    let above = above.into_iter().flat_map(|above| [above.to_owned(), above.join("manifest")]);
+    let stores = std::iter::once(Arc::clone(shards)).chain(above.map(|path| local(&path)));
+    let mut looked = Vec::new();
+    for store in stores {
+        match manifest_of(&*store) {
+            Err(Error::Store(error)) if error.is_not_found() => looked.push(store.describe()),
+            found => return Ok((found?, store)),
+        }
+    }
+    Err(Error::NotFound(format!("no {MANIFEST}: looked in {}", looked.join(", "))))
+}
+
+fn manifest_of(store: &dyn Store) -> Result<Manifest> {
+    let bytes = shardpack_dataset::read(store, MANIFEST)?;
+    Ok(Manifest::parse(&bytes).map_err(|error| error.in_file(MANIFEST))?)
+}
