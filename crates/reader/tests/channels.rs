@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{PackOptions, Progress, pack};
 use shardpack_reader::plan::Tail;
 use shardpack_reader::{Channel, Error, ReadOptions, Reader};
 use shardpack_store::{LocalOptions, LocalStore, MemoryTree};
+use shardpack_testkit::fuse;
 use tempfile::TempDir;
 
 /// A container's folder, and its environment.
@@ -163,4 +165,24 @@ fn a_path_stands_in_for_a_channel() {
         Reader::open(Path::new(place).join("none").to_str().unwrap(), ReadOptions::default())
             .unwrap_err();
     assert!(matches!(error, Error::NotFound(_)), "{error}");
+}
+
+/// What FastFile is to a container: a mount that lists once and answers each call late.
+#[test]
+fn a_mount_is_listed_once_and_each_shard_opened_once() {
+    let (job, manifest) = Job::new(&FILE.replace("File", "FastFile"), ONE_HOST);
+    let (train, shards) = (job.path("input/data/train"), job.path("objects"));
+    fs::rename(&train, &shards).unwrap();
+    fs::create_dir(&train).unwrap();
+    let session = match fuse::mount(&shards, &train, Duration::from_millis(1)) {
+        Ok(session) => session,
+        Err(error) => return eprintln!("skipped: no FUSE here: {error}"),
+    };
+    let reader = job.reader().unwrap();
+    assert_eq!(epoch(&reader), (200, manifest.digest));
+    let calls = fs::read_to_string(train.join(".calls")).unwrap();
+    let opens = format!("open {}\n", manifest.shards.len());
+    assert!(calls.contains("list 1\n") && calls.contains(&opens), "{calls}");
+    drop(reader);
+    drop(session);
 }
