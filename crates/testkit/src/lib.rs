@@ -1,4 +1,5 @@
 //! Corpora, faults and conformance suites for the tests.
 
 pub mod s3;
+pub mod source_suite;
 pub mod store_suite;
