@@ -13,6 +13,7 @@ use shardpack_testkit::s3::{Fault, FaultRule, S3Config, S3Server};
 use shardpack_testkit::store_suite::{assert_changed, fetch, pattern, source_suite, store_suite};
 
 mod faults;
+mod listing;
 mod reading;
 
 /// Parts of so many bytes, so that small objects have many.
