@@ -10,13 +10,26 @@ pub use crate::source_suite::{assert_changed, fetch, source_suite};
 
 /// Runs every rule on stores that `new` makes, each empty.
 pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
+    put_creates_or_replaces(&*new());
+    one_of_many_creators_wins(&*new());
+    rules(new, &[]);
+}
+
+/// The same for a store whose server takes `If-None-Match` for granted. What rests on that is not
+/// left out: its opposite must hold, and the store must tell of it among its doubts.
+pub fn store_suite_without_conditions(new: &dyn Fn() -> Box<dyn Store>) {
+    what_is_created_replaces(&*new());
+    rules(new, &["If-None-Match"]);
+}
+
+/// The rules that need no conditions, and that doubts are about these things and no others.
+fn rules(new: &dyn Fn() -> Box<dyn Store>, doubted: &[&str]) {
+    doubts_are_about(&*new(), doubted);
     sealed_objects_are_visible_and_whole(&*new());
     unsealed_objects_leave_nothing(&*new());
     ranges_come_in_any_order_from_any_thread(&*new());
     seals_that_do_not_add_up_are_refused(&*new());
     reads_stop_at_the_end(&*new());
-    put_creates_or_replaces(&*new());
-    one_of_many_creators_wins(&*new());
     match new().moves() {
         true => prefixes_move_whole_and_replace_nothing(&*new()),
         false => renames_are_refused(&*new()),
@@ -128,6 +141,23 @@ fn put_creates_or_replaces(store: &dyn Store) {
     store.put("b/new", b"", PutMode::Replace).unwrap();
     assert_eq!(read(store, "a/key"), b"three");
     assert_eq!(list(store, ""), [("a/key".to_owned(), 5), ("b/new".to_owned(), 0)]);
+}
+
+fn what_is_created_replaces(store: &dyn Store) {
+    store.put("a/key", b"1", PutMode::Create).unwrap();
+    store.put("a/key", b"2", PutMode::Create).expect("a server that asks no questions");
+    assert_eq!(read(store, "a/key"), b"2");
+    store.put("a/key", b"three", PutMode::Replace).unwrap();
+    assert_eq!(list(store, ""), [("a/key".to_owned(), 5)]);
+}
+
+fn doubts_are_about(store: &dyn Store, things: &[&str]) {
+    let doubts = store.doubts("probe").unwrap();
+    assert_eq!(doubts.len(), things.len(), "{doubts:?}, not {things:?}");
+    for (doubt, thing) in doubts.iter().zip(things) {
+        assert!(doubt.contains(thing), "{doubt}, not {thing}");
+    }
+    assert_eq!(list(store, ""), [], "the probe is gone");
 }
 
 fn one_of_many_creators_wins(store: &dyn Store) {
