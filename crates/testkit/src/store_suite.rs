@@ -134,7 +134,8 @@ fn reads_stop_at_the_end(store: &dyn Store) {
 
 fn put_creates_or_replaces(store: &dyn Store) {
     store.put("a/key", b"1", PutMode::Create).unwrap();
-    let error = store.put("a/key", b"2", PutMode::Create).unwrap_err();
+    let again = store.put("a/key", b"2", PutMode::Create);
+    let error = again.expect_err("what is there is not created: conditions count");
     assert!(matches!(error.kind(), ErrorKind::Exists), "{error}");
     assert_eq!(read(store, "a/key"), b"1");
     store.put("a/key", b"three", PutMode::Replace).unwrap();
