@@ -67,7 +67,7 @@ fn start() -> Result<S3Server, Failure> {
 }
 
 fn options() -> Result<Options, Failure> {
-    let threads = thread::available_parallelism().map_or(1, |threads| threads.get());
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let config = S3Config { md5: false, remember: false, threads, ..S3Config::default() };
     let mut options = Options { config, ..Options::default() };
     let mut arguments = env::args().skip(1);

@@ -136,7 +136,7 @@ impl Span {
         }
         (self.page..self.found.len()).for_each(|i| letters.learn(self.found.get(i).key));
         let bounds = letters.between(prefix, &self.last, self.end.as_deref(), count);
-        let ends = bounds.iter().cloned().skip(1).map(Some).chain([self.end.clone()]);
+        let ends = bounds.iter().skip(1).cloned().map(Some).chain([self.end.clone()]);
         let parts = bounds
             .iter()
             .zip(ends)
