@@ -113,16 +113,3 @@ fn few_requests_are_wasted_on_guesses() {
         assert!(starts > 16, "{shape}: listed from {starts} places");
     }
 }
-
-/// What stands for a folder is where listings like to be cut, and counts when it is not empty.
-#[test]
-fn objects_at_a_cut_are_not_lost() {
-    let server = paged(10);
-    for folder in 0..40 {
-        server.put(&format!("in/{folder:02}/"), "not empty");
-        server.put_many((0..20).map(|i| format!("in/{folder:02}/{i}")), "1");
-    }
-    let tree = S3Tree::open(connect(options(&server)), &uri("in/"), &|_| None).unwrap();
-    assert_eq!(tree.listing().len(), 800);
-    assert_eq!(tree.listing().skipped, [("objects whose key ends in /".to_owned(), 40)]);
-}
