@@ -29,6 +29,8 @@ import harness
 BUCKET = "bucket"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 """Those of the test server."""
+READS = {"shardpack's store, whole shards, 4 threads": (4,), "shardpack's store, ranges of 8 MiB, 16 threads": (16, 8)}
+"""Reads by `s3-read` of the testkit, which does nothing with the bytes."""
 CRT = "[default]\ns3 =\n    preferred_transfer_client = crt\n"
 
 
@@ -206,9 +208,12 @@ def large(options) -> None:
     gigabytes = size(shards / "shards") / 1e9
     with serving(options, root_of(options, set=shards), 0, "--md5", "--anonymous") as server:
         verify = ("shardpack verify: reads and checks all", lambda _: [options.shardpack, "verify", uri, "--quiet"])
-        commands = [*raw(options, server, shards), verify, *copies(options, f"{uri}/shards", lambda _: out)]
+        reader = options.server.parent / "s3-read"
+        ours = [(name, lambda _, flags=flags: [reader, f"{uri}/shards", *flags]) for name, flags in READS.items()]
+        commands = [*raw(options, server, shards), *ours, verify, *copies(options, f"{uri}/shards", lambda _: out)]
         rows = compare(options, server, commands, gigabytes, "GET of 150 MB shards")
-        against(rows, verify[0], "raw")
+        for name in (*READS, verify[0]):
+            against(rows, name, "raw")
     with serving(options, None) as server:
         place = lambda n: f"s3://{BUCKET}/{n}"  # noqa: E731
         commands = [("shardpack pack, local to S3", lambda n: pack(options, options.data / "A", place(n)))]
