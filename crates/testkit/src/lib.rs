@@ -2,4 +2,5 @@
 
 pub mod fuse;
 pub mod s3;
+pub mod source_suite;
 pub mod store_suite;

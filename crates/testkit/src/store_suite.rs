@@ -1,20 +1,35 @@
-//! What every store and every source must do. A new one passes these before it is used.
+//! What every store must do. A new one passes these before it is used.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-use shardpack_store::{Bytes, Error, ErrorKind, PutMode, Source, Store};
+use shardpack_store::{Error, ErrorKind, PutMode, Store};
+
+pub use crate::source_suite::{assert_changed, fetch, source_suite};
 
 /// Runs every rule on stores that `new` makes, each empty.
 pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
+    put_creates_or_replaces(&*new());
+    one_of_many_creators_wins(&*new());
+    rules(new, &[]);
+}
+
+/// The same for a store whose server takes `If-None-Match` for granted. What rests on that is not
+/// left out: its opposite must hold, and the store must tell of it among its doubts.
+pub fn store_suite_without_conditions(new: &dyn Fn() -> Box<dyn Store>) {
+    what_is_created_replaces(&*new());
+    rules(new, &["If-None-Match"]);
+}
+
+/// The rules that need no conditions, and that doubts are about these things and no others.
+fn rules(new: &dyn Fn() -> Box<dyn Store>, doubted: &[&str]) {
+    doubts_are_about(&*new(), doubted);
     sealed_objects_are_visible_and_whole(&*new());
     unsealed_objects_leave_nothing(&*new());
     ranges_come_in_any_order_from_any_thread(&*new());
     seals_that_do_not_add_up_are_refused(&*new());
     reads_stop_at_the_end(&*new());
-    put_creates_or_replaces(&*new());
-    one_of_many_creators_wins(&*new());
     match new().moves() {
         true => prefixes_move_whole_and_replace_nothing(&*new()),
         false => renames_are_refused(&*new()),
@@ -25,49 +40,6 @@ pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
         locks_let_in_one_at_a_time(&*new());
     }
     hostile_keys_are_refused(&*new());
-}
-
-/// Runs every rule on a source that lists exactly `files`, in that order.
-pub fn source_suite(source: &dyn Source, files: &[(&[u8], &[u8])]) {
-    let listing = source.listing();
-    let listed: Vec<_> = listing.iter().map(|file| (file.path(), file.len)).collect();
-    let expected: Vec<_> = files.iter().map(|(p, b)| (p.to_vec(), b.len() as u64)).collect();
-    assert_eq!(listed, expected, "listing of {}", source.describe());
-    for (id, (path, bytes)) in (0..).zip(files) {
-        let len = bytes.len() as u64;
-        let name = String::from_utf8_lossy(path);
-        let cuts = [0, 1, len / 3, len / 2, len.saturating_sub(1), len];
-        for start in cuts.into_iter().filter(|&start| start <= len) {
-            for end in cuts.into_iter().filter(|&end| start <= end && end <= len) {
-                let range = start as usize..end as usize;
-                let read = fetch(source, id, start, end - start).expect("a range of the file");
-                assert_eq!(read, bytes[range], "{name}, bytes {start} to {end}");
-            }
-        }
-        for (start, len) in [(0, len + 1), (len, 1), (1, len), (u64::MAX, 1), (1, u64::MAX)] {
-            let error = fetch(source, id, start, len).expect_err("bytes beyond the end");
-            assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
-        }
-    }
-    assert!(!source.describe().is_empty());
-}
-
-/// Asserts that a file which is not what was listed is refused, whole and in part, by name.
-pub fn assert_changed(source: &dyn Source, id: u32) {
-    let len = source.listing().file(id).len;
-    let name = source.listing().file(id).display();
-    for (start, len) in [(0, len), (0, 0), (len, 0), (len / 2, len - len / 2)] {
-        let error = fetch(source, id, start, len).expect_err("the file changed");
-        assert!(matches!(error.kind(), ErrorKind::Changed { .. }), "{error}");
-        assert!(error.name().ends_with(&name), "{error}");
-    }
-}
-
-/// Reads a range of a file.
-pub fn fetch(source: &dyn Source, id: u32, start: u64, len: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    source.fetch(id, start, len, &mut Bytes::new(&mut bytes))?;
-    Ok(bytes)
 }
 
 /// Bytes that tell their place, so that a range written elsewhere shows.
@@ -162,13 +134,31 @@ fn reads_stop_at_the_end(store: &dyn Store) {
 
 fn put_creates_or_replaces(store: &dyn Store) {
     store.put("a/key", b"1", PutMode::Create).unwrap();
-    let error = store.put("a/key", b"2", PutMode::Create).unwrap_err();
+    let again = store.put("a/key", b"2", PutMode::Create);
+    let error = again.expect_err("what is there is not created: conditions count");
     assert!(matches!(error.kind(), ErrorKind::Exists), "{error}");
     assert_eq!(read(store, "a/key"), b"1");
     store.put("a/key", b"three", PutMode::Replace).unwrap();
     store.put("b/new", b"", PutMode::Replace).unwrap();
     assert_eq!(read(store, "a/key"), b"three");
     assert_eq!(list(store, ""), [("a/key".to_owned(), 5), ("b/new".to_owned(), 0)]);
+}
+
+fn what_is_created_replaces(store: &dyn Store) {
+    store.put("a/key", b"1", PutMode::Create).unwrap();
+    store.put("a/key", b"2", PutMode::Create).expect("a server that asks no questions");
+    assert_eq!(read(store, "a/key"), b"2");
+    store.put("a/key", b"three", PutMode::Replace).unwrap();
+    assert_eq!(list(store, ""), [("a/key".to_owned(), 5)]);
+}
+
+fn doubts_are_about(store: &dyn Store, things: &[&str]) {
+    let doubts = store.doubts("probe").unwrap();
+    assert_eq!(doubts.len(), things.len(), "{doubts:?}, not {things:?}");
+    for (doubt, thing) in doubts.iter().zip(things) {
+        assert!(doubt.contains(thing), "{doubt}, not {thing}");
+    }
+    assert_eq!(list(store, ""), [], "the probe is gone");
 }
 
 fn one_of_many_creators_wins(store: &dyn Store) {

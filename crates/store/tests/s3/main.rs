@@ -10,9 +10,12 @@ use shardpack_store::{
     ErrorKind, PutMode, S3, S3Encryption, S3Options, S3Store, S3Tree, S3Uri, Source, Store,
 };
 use shardpack_testkit::s3::{Fault, FaultRule, S3Config, S3Server};
-use shardpack_testkit::store_suite::{assert_changed, fetch, pattern, source_suite, store_suite};
+use shardpack_testkit::source_suite::{assert_changed, fetch, source_suite};
+use shardpack_testkit::store_suite::{pattern, store_suite, store_suite_without_conditions};
 
+mod bucket;
 mod faults;
+mod listing;
 mod reading;
 
 /// Parts of so many bytes, so that small objects have many.
@@ -134,27 +137,13 @@ fn secrets_are_in_no_message() {
     }
 }
 
-/// The same rules on any server that the standard AWS configuration leads to, Amazon's included:
-/// `SHARDPACK_S3_TEST=s3://bucket/prefix cargo test -p shardpack-store --test s3 -- --ignored`.
-/// Writes some megabytes below that prefix, and removes them.
 #[test]
-#[ignore = "needs a bucket"]
-fn a_bucket_of_yours_is_a_store() {
-    let place = std::env::var("SHARDPACK_S3_TEST").expect("SHARDPACK_S3_TEST=s3://bucket/prefix");
-    let place = place.trim_end_matches('/');
-    let run = std::process::id();
-    let number = AtomicU64::new(0);
-    let s3 = S3::connect(&place.parse().unwrap(), S3Options::default()).unwrap();
-    store_suite(&|| {
-        let uri = format!("{place}/{run}/{}", number.fetch_add(1, SeqCst)).parse().unwrap();
-        Box::new(S3Store::open(s3.clone(), uri))
+fn a_server_that_ignores_conditions_keeps_the_other_rules() {
+    let server = server();
+    server.ignore_conditions(true);
+    let prefix = AtomicU64::new(0);
+    store_suite_without_conditions(&|| {
+        let prefix = uri(&format!("{}/", prefix.fetch_add(1, SeqCst)));
+        Box::new(S3Store::open(connect(options(&server)), prefix))
     });
-    let all = S3Store::open(s3, place.parse().unwrap());
-    assert_eq!(
-        all.doubts("probe").unwrap(),
-        Vec::<String>::new(),
-        "conditions and checksums count"
-    );
-    all.remove(&run.to_string()).unwrap();
-    assert!(all.list(&run.to_string()).unwrap().is_empty());
 }

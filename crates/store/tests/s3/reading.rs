@@ -1,4 +1,4 @@
-//! Objects as files: names, listings, ranges.
+//! Objects as files: names and ranges.
 
 use super::*;
 
@@ -99,26 +99,6 @@ fn prefixes_are_taken_as_channels_take_them() {
 }
 
 #[test]
-fn listings_of_many_pages_are_whole_and_sorted() {
-    let server = server();
-    let mut keys: Vec<String> = (0..2_300).map(|i| format!("in/f{:02}/{i}.jpg", i % 7)).collect();
-    keys.extend((0..1_700).map(|i| format!("in/flat-{i}")));
-    keys.iter().for_each(|key| server.put(key, key.clone()));
-    keys.sort();
-    for fault in [None, Some(Fault::DuplicatePages), Some(Fault::ShuffledPages)] {
-        server.heal();
-        if let Some(fault) = fault.clone() {
-            server.inject(FaultRule::new(fault).on("ListObjectsV2").times(2));
-        }
-        let listed = S3Store::open(connect(options(&server)), uri("in")).list("");
-        let listed = listed.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        let listed: Vec<_> =
-            listed.into_iter().map(|object| format!("in/{}", object.key)).collect();
-        assert!(listed == keys, "{fault:?}: {} of {}", listed.len(), keys.len());
-    }
-}
-
-#[test]
 fn large_reads_come_in_parts_and_in_order() {
     let server = server();
     let bytes = pattern(40_000_000);
@@ -144,14 +124,4 @@ fn large_reads_come_in_parts_and_in_order() {
         }
     }
     assert!(read == bytes);
-}
-
-#[test]
-fn a_listing_that_goes_in_circles_ends() {
-    let server = server();
-    (0..3_000).for_each(|i| server.put(&format!("in/{i}"), "1"));
-    server.inject(FaultRule::new(Fault::DuplicatePages).on("ListObjectsV2").forever());
-    let store = S3Store::open(connect(options(&server)), uri("in"));
-    let error = store.list("").unwrap_err().to_string();
-    assert!(error.contains("same page"), "{error}");
 }

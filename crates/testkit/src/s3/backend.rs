@@ -1,78 +1,23 @@
 //! The operations on buckets and objects, as s3s calls them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::Bytes;
-use http_body_util::BodyExt;
 use s3s::dto::{self, *};
-use s3s::{Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use super::checksum::{Sent, sent, tell, verify_md5};
+use super::checksum::{sent, tell};
+use super::config::{Shared, lock};
 use super::faults::Fault;
 use super::gate::Exchange;
 use super::objects::{Bucket, Conditions, Object, State, attributes, describe};
-use super::server::{S3Server, Shared, lock};
+use super::server::S3Server;
 use super::view::View;
-use super::{list, multipart, uploads};
+use super::{copy, list, multipart, uploads};
 
 /// What s3s calls.
 pub(super) struct Backend(pub(super) Arc<Shared>);
 
 pub(super) type Answer<T> = S3Result<S3Response<T>>;
-
-impl Shared {
-    /// The conditions, unless the server is one that does not know them.
-    pub(super) fn heed(&self, conditions: Conditions) -> Conditions {
-        if self.ignore_conditions.load(Relaxed) { Conditions::default() } else { conditions }
-    }
-
-    /// Reads a body to its end and checks it. The checksum that came with it, beside the bytes.
-    pub(super) async fn receive<T>(
-        &self,
-        request: &S3Request<T>,
-        body: Option<StreamingBlob>,
-        mut checksums: Vec<Sent>,
-        announced: Option<&ChecksumAlgorithm>,
-        md5: Option<&str>,
-    ) -> S3Result<(Bytes, Option<Sent>)> {
-        let bytes = match body {
-            None => Bytes::new(),
-            Some(body) => Body::from(body)
-                .collect()
-                .await
-                .map_err(|error| S3Error::with_source(S3ErrorCode::IncompleteBody, error))?
-                .to_bytes(),
-        };
-        checksums.extend(trailing(request));
-        let sent = Sent::one(checksums)?;
-        if let (Some(announced), None) = (announced, &sent) {
-            let name = announced.as_str();
-            return Err(s3_error!(
-                InvalidRequest,
-                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found: {name}"
-            ));
-        }
-        if !self.ignore_checksums.load(Relaxed) {
-            verify_md5(md5, &bytes)?;
-            sent.iter().try_for_each(|sent| sent.verify(&bytes))?;
-        }
-        Ok((bytes, sent))
-    }
-}
-
-/// The checksums that follow a body.
-fn trailing<T>(request: &S3Request<T>) -> Vec<Sent> {
-    let Some(trailers) = request.trailing_headers.as_ref().and_then(s3s::TrailingHeaders::take)
-    else {
-        return Vec::new();
-    };
-    let sent = |algorithm: super::Algorithm| {
-        let value = trailers.get(algorithm.header())?.to_str().ok()?.to_owned();
-        Some(Sent { algorithm, value })
-    };
-    super::Algorithm::ALL.into_iter().filter_map(sent).collect()
-}
 
 /// The fault that strikes this call.
 pub(super) fn fault<T>(request: &S3Request<T>) -> Option<Fault> {
@@ -206,57 +151,18 @@ impl S3 for Backend {
         Ok(S3Response::new(DeleteObjectsOutput { deleted, ..Default::default() }))
     }
 
-    async fn copy_object(
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
+        copy::copy_object(&self.0, request)
+    }
+
+    async fn list_objects(
         &self,
-        mut request: S3Request<CopyObjectInput>,
-    ) -> Answer<CopyObjectOutput> {
-        let input = &mut request.input;
-        let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
-            return Err(s3_error!(NotImplemented, "Access points are not implemented"));
-        };
+        request: S3Request<ListObjectsInput>,
+    ) -> Answer<ListObjectsOutput> {
         let mut state = lock(&self.0.state);
-        let source = state.object(bucket, key)?;
-        let conditions = Conditions {
-            matches: input.copy_source_if_match.take(),
-            none_match: input.copy_source_if_none_match.take(),
-            modified_since: input.copy_source_if_modified_since.take(),
-            unmodified_since: input.copy_source_if_unmodified_since.take(),
-        };
-        // A copy has no 304: what would be one for a read is a 412.
-        if self.0.heed(conditions).admit_read(&source).is_err() {
-            return Err(s3_error!(PreconditionFailed));
-        }
-        let replace = |directive: Option<&str>| directive == Some("REPLACE");
-        let retag = replace(input.tagging_directive.as_ref().map(TaggingDirective::as_str));
-        let rewrite = replace(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
-        let algorithm = match &input.checksum_algorithm {
-            Some(algorithm) => super::Algorithm::parse(algorithm.as_str())?,
-            None => source.checksum.algorithm,
-        };
-        let mut object = Object::new(source.bytes.clone(), self.0.config.md5, Some(algorithm));
-        let sent = attributes!(input);
-        let kept = source.attributes.clone();
-        let content = if rewrite { sent.clone() } else { kept.clone() };
-        object.attributes = super::Attributes {
-            storage_class: sent.storage_class,
-            tagging: if retag { sent.tagging } else { kept.tagging },
-            acl: sent.acl,
-            encryption: sent.encryption,
-            kms_key: sent.kms_key,
-            bucket_key: sent.bucket_key,
-            ..content
-        };
-        let mut result = CopyObjectResult {
-            e_tag: Some(object.tag()),
-            last_modified: Some(object.modified.into()),
-            ..Default::default()
-        };
-        tell!(result, algorithm, object.checksum.value.clone());
-        let bytes = object.bytes.clone();
-        state.bucket(&input.bucket)?.put(input.key.clone(), object, Some(bytes));
-        let output =
-            CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() };
-        Ok(S3Response::new(output))
+        let bucket = state.bucket(&request.input.bucket)?;
+        let page = self.0.config.page;
+        list::objects_v1(&bucket.objects, request.input, page).map(S3Response::new)
     }
 
     async fn list_objects_v2(
@@ -266,7 +172,8 @@ impl S3 for Backend {
         let fault = fault(&request);
         let mut state = lock(&self.0.state);
         let bucket = state.bucket(&request.input.bucket)?;
-        list::objects(&bucket.objects, request.input, fault.as_ref()).map(S3Response::new)
+        let page = self.0.config.page;
+        list::objects(&bucket.objects, request.input, page, fault.as_ref()).map(S3Response::new)
     }
 
     async fn create_bucket(

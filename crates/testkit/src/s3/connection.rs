@@ -18,8 +18,8 @@ use s3s::{Body, StdError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::config::{Shared, lock};
 use super::faults::Fault;
-use super::server::{Shared, lock};
 use super::wire::{Line, Socket, bend};
 
 /// Serves one client until it leaves.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::server::lock;
+use super::config::lock;
 
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

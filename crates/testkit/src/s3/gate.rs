@@ -9,8 +9,9 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::path::S3Path;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
+use super::config::{Shared, lock};
 use super::faults::Fault;
-use super::server::{S3Server, Shared, lock};
+use super::server::S3Server;
 
 /// A request that reached the server.
 #[derive(Clone, Debug)]

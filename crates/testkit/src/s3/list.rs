@@ -6,54 +6,14 @@ use std::sync::Arc;
 
 use base64_simd::URL_SAFE_NO_PAD;
 use s3s::dto::{
-    CommonPrefix, EncodingType, ListObjectsV2Input, ListObjectsV2Output, Object as Listed,
+    CommonPrefix, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object as Listed,
 };
 use s3s::{S3Result, s3_error};
 
 use super::faults::Fault;
+use super::lines::{Entry, encoder, group, limit};
 use super::objects::Object;
-
-/// Entries of one answer at most.
-pub(super) const PAGE: i32 = 1000;
-
-/// One line of a listing.
-#[derive(Debug, PartialEq)]
-pub(super) enum Entry<'a, T> {
-    Key(&'a str, T),
-    Prefix(&'a str),
-}
-
-impl<'a, T> Entry<'a, T> {
-    pub(super) fn name(&self) -> &'a str {
-        match self {
-            Self::Key(name, _) | Self::Prefix(name) => name,
-        }
-    }
-}
-
-/// Groups the `items`, which are in order, by what precedes the delimiter after `prefix`, up to
-/// `max` lines. True beside them when there is more.
-pub(super) fn group<'a, T>(
-    items: impl Iterator<Item = (&'a str, T)>,
-    prefix: &str,
-    delimiter: Option<&str>,
-    max: usize,
-) -> (Vec<Entry<'a, T>>, bool) {
-    let mut entries: Vec<Entry<'a, T>> = Vec::new();
-    for (key, item) in items.take_while(|(key, _)| key.starts_with(prefix)) {
-        let common = delimiter.and_then(|delimiter| {
-            let at = key.get(prefix.len()..)?.find(delimiter)?;
-            key.get(..prefix.len() + at + delimiter.len())
-        });
-        match (common, entries.last()) {
-            (Some(common), Some(Entry::Prefix(last))) if common == *last => continue,
-            _ if entries.len() == max => return (entries, max > 0), // S3: no more of nothing
-            (Some(common), _) => entries.push(Entry::Prefix(common)),
-            (None, _) => entries.push(Entry::Key(key, item)),
-        }
-    }
-    (entries, false)
-}
 
 /// Where a page starts.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +37,12 @@ impl Start {
             })
     }
 
+    fn name(&self) -> &str {
+        match self {
+            Self::After(name) | Self::Past(name) => name,
+        }
+    }
+
     fn token(&self) -> String {
         let text = match self {
             Self::After(key) => format!("k{key}"),
@@ -86,49 +52,66 @@ impl Start {
     }
 }
 
-/// The limit of a page as a request has it.
-pub(super) fn limit(max: Option<i32>, name: &str) -> S3Result<i32> {
-    match max {
-        Some(max) if max < 0 => Err(s3_error!(
-            InvalidArgument,
-            "Argument {name} must be an integer between 0 and 2147483647"
-        )),
-        max => Ok(max.unwrap_or(PAGE).min(PAGE)),
-    }
+/// What a page is to hold.
+struct Wanted<'q> {
+    prefix: &'q str,
+    delimiter: Option<&'q str>,
+    start: Option<Start>,
+    max: usize,
 }
 
-/// A name as S3 writes it in URL encoding: a space is `+`, a slash stays.
-pub(super) fn url(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
-                out.push(char::from(byte));
+/// The lines of a page, and where the next one starts.
+struct Page<'a> {
+    entries: Vec<Entry<'a, &'a Arc<Object>>>,
+    next: Option<Start>,
+}
+
+impl<'a> Page<'a> {
+    /// One page, or what a fault makes of it.
+    fn new(
+        objects: &'a BTreeMap<String, Arc<Object>>,
+        wanted: Wanted<'_>,
+        fault: Option<&Fault>,
+    ) -> Self {
+        let Wanted { prefix, delimiter, start, max } = wanted;
+        let from = match &start {
+            Some(Start::After(key)) if key.as_str() >= prefix => Bound::Excluded(key.as_str()),
+            Some(Start::Past(past)) if past.as_str() >= prefix => Bound::Included(past.as_str()),
+            _ => Bound::Included(prefix),
+        };
+        let end = unseen(objects, prefix, fault);
+        let past = |key: &str| matches!(&start, Some(Start::Past(past)) if key.starts_with(past));
+        let items = objects
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(key, object)| (key.as_str(), object))
+            .skip_while(|(key, _)| past(key))
+            .take_while(|(key, _)| end.is_none_or(|end| *key < end));
+        let (mut entries, more) = group(items, prefix, delimiter, max);
+        let next = entries.last().filter(|_| more).map(|entry| match entry {
+            Entry::Key(key, _) => Start::After((*key).into()),
+            Entry::Prefix(prefix) => Start::Past((*prefix).into()),
+        });
+        match fault {
+            Some(Fault::DuplicatePages) => {
+                let next = Some(start.unwrap_or(Start::After(String::new())));
+                return Self { entries, next };
             }
-            b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            Some(Fault::ShuffledPages) => entries.reverse(),
+            _ => {}
         }
-    }
-    out
-}
-
-/// What names are written with.
-pub(super) fn encoder(encoding: Option<&EncodingType>) -> S3Result<fn(&str) -> String> {
-    match encoding.map(EncodingType::as_str) {
-        None => Ok(str::to_owned),
-        Some("url") => Ok(url),
-        Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
+        Self { entries, next }
     }
 }
 
-/// One page of ListObjectsV2, or what a fault makes of it.
+/// One page of ListObjectsV2, `page` lines at most.
 pub(super) fn objects(
     objects: &BTreeMap<String, Arc<Object>>,
     input: ListObjectsV2Input,
+    page: i32,
     fault: Option<&Fault>,
 ) -> S3Result<ListObjectsV2Output> {
     let write = encoder(input.encoding_type.as_ref())?;
-    let max = limit(input.max_keys, "max-keys")?;
+    let max = limit(input.max_keys, "max-keys")?.min(page);
     let prefix = input.prefix.as_deref().unwrap_or_default();
     let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
     let start = match (&input.continuation_token, &input.start_after) {
@@ -136,31 +119,8 @@ pub(super) fn objects(
         (None, Some(key)) => Some(Start::After(key.clone())),
         (None, None) => None,
     };
-    let from = match &start {
-        Some(Start::After(key)) if key.as_str() >= prefix => Bound::Excluded(key.as_str()),
-        Some(Start::Past(past)) if past.as_str() >= prefix => Bound::Included(past.as_str()),
-        _ => Bound::Included(prefix),
-    };
-    let end = unseen(objects, prefix, fault);
-    let items = objects
-        .range::<str, _>((from, Bound::Unbounded))
-        .map(|(key, object)| (key.as_str(), object))
-        .skip_while(|(key, _)| matches!(&start, Some(Start::Past(past)) if key.starts_with(past)))
-        .take_while(|(key, _)| end.is_none_or(|end| *key < end));
-    let (mut entries, mut more) = group(items, prefix, delimiter, max as usize);
-
-    let mut next = entries.last().filter(|_| more).map(|entry| match entry {
-        Entry::Key(key, _) => Start::After((*key).into()),
-        Entry::Prefix(prefix) => Start::Past((*prefix).into()),
-    });
-    match fault {
-        Some(Fault::DuplicatePages) => {
-            more = true;
-            next = Some(start.unwrap_or(Start::After(String::new())));
-        }
-        Some(Fault::ShuffledPages) => entries.reverse(),
-        _ => {}
-    }
+    let wanted = Wanted { prefix, delimiter, start, max: max as usize };
+    let Page { entries, next } = Page::new(objects, wanted, fault);
     let count = entries.len();
     let (contents, prefixes) = split(entries, write);
     Ok(ListObjectsV2Output {
@@ -171,9 +131,51 @@ pub(super) fn objects(
         encoding_type: input.encoding_type,
         max_keys: Some(max),
         key_count: i32::try_from(count).ok(),
-        is_truncated: Some(more),
+        is_truncated: Some(next.is_some()),
         continuation_token: input.continuation_token,
         next_continuation_token: next.map(|start| start.token()),
+        contents: Some(contents),
+        common_prefixes: Some(prefixes),
+        ..Default::default()
+    })
+}
+
+/// One page of ListObjects, the first version, whose pages start at names, not tokens.
+pub(super) fn objects_v1(
+    objects: &BTreeMap<String, Arc<Object>>,
+    input: ListObjectsInput,
+    page: i32,
+) -> S3Result<ListObjectsOutput> {
+    let write = encoder(input.encoding_type.as_ref())?;
+    let max = limit(input.max_keys, "max-keys")?.min(page);
+    let prefix = input.prefix.as_deref().unwrap_or_default();
+    let delimiter = input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+    let marker = input.marker.as_deref().unwrap_or_default();
+    // A common prefix as marker stands for all keys that it groups.
+    let groups = |delimiter: &str| {
+        let first = marker.strip_prefix(prefix).and_then(|rest| rest.find(delimiter));
+        first.is_some_and(|at| prefix.len() + at + delimiter.len() == marker.len())
+    };
+    let start = match marker {
+        "" => None,
+        _ if delimiter.is_some_and(groups) => Some(Start::Past(marker.into())),
+        _ => Some(Start::After(marker.into())),
+    };
+    let wanted = Wanted { prefix, delimiter, start, max: max as usize };
+    let Page { entries, next } = Page::new(objects, wanted, None);
+    // Without a delimiter, the last key tells.
+    let named = next.as_ref().filter(|_| delimiter.is_some());
+    let next_marker = named.map(|start| write(start.name()));
+    let (contents, prefixes) = split(entries, write);
+    Ok(ListObjectsOutput {
+        name: Some(input.bucket),
+        prefix: Some(write(prefix)),
+        delimiter: delimiter.map(write),
+        marker: Some(write(marker)),
+        next_marker,
+        encoding_type: input.encoding_type,
+        max_keys: Some(max),
+        is_truncated: Some(next.is_some()),
         contents: Some(contents),
         common_prefixes: Some(prefixes),
         ..Default::default()
@@ -210,13 +212,6 @@ fn unseen<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_encoded_as_s3_does() {
-        // The first is the example of Amazon's ListObjectsV2 page.
-        assert_eq!(url("test_file(3).png"), "test_file%283%29.png");
-        assert_eq!(url("a b+c/ü~*\n%"), "a+b%2Bc/%C3%BC%7E*%0A%25");
-    }
 
     #[test]
     fn tokens_come_back_and_foreign_ones_are_refused() {

@@ -7,14 +7,20 @@
 //! Where it differs from Amazon S3: no versions, no policies, one region; completing an upload a
 //! second time is `NoSuchUpload` at once (Amazon answers as it did the first time, for a while).
 
+mod assembly;
 mod backend;
 mod checksum;
+mod config;
 mod connection;
+mod copy;
 mod faults;
 mod gate;
+mod lines;
 mod list;
+mod listener;
 mod multipart;
 mod objects;
+mod receive;
 mod server;
 mod tls;
 mod uploads;
@@ -25,7 +31,8 @@ mod wire;
 mod tests;
 
 pub use checksum::{Algorithm, Checksum, Extent};
+pub use config::S3Config;
 pub use faults::{Fault, FaultRule};
 pub use gate::Call;
 pub use objects::{Attributes, Object};
-pub use server::{S3Config, S3Server};
+pub use server::S3Server;

@@ -1,16 +1,16 @@
-//! Multipart uploads.
+//! Multipart uploads, from their start to their end.
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
+use super::assembly::{assemble, check};
 use super::backend::{Answer, fault, malformed};
-use super::checksum::{Algorithm, Checksum, Extent, Sent, base64, fingerprint, hex, sent, tell};
+use super::checksum::{Algorithm, Extent, Sent, base64, fingerprint, hex, sent, tell};
+use super::config::{Shared, lock};
 use super::faults::Fault;
-use super::objects::{Conditions, Object, Part, Upload, attributes, no_such_upload, now};
-use super::server::{Shared, lock};
+use super::objects::{Conditions, Part, Upload, attributes, no_such_upload, now};
 
 pub(super) fn create(
     shared: &Shared,
@@ -239,64 +239,6 @@ fn agree_on_part(upload: &Upload, part: &Part, number: i32, sent: Option<&Sent>)
         }
         _ => Ok(()),
     }
-}
-
-fn assemble(
-    parts: &[Part],
-    checksum: Option<(Algorithm, Extent)>,
-    attributes: super::Attributes,
-) -> Object {
-    let count = parts.len();
-    let tags: Vec<u8> = parts.iter().flat_map(|part| part.etag).collect();
-    let (algorithm, extent) = checksum.unwrap_or((Algorithm::Crc64Nvme, Extent::FullObject));
-    let digests = parts.iter().map(|part| (part.digest.as_slice(), part.len));
-    let checksum = match (extent, algorithm.crc()) {
-        (Extent::FullObject, Some(crc)) => {
-            Checksum::whole(algorithm, &algorithm.join(crc, digests))
-        }
-        _ => {
-            let all: Vec<u8> = digests.flat_map(|(digest, _)| digest).copied().collect();
-            let value = format!("{}-{count}", base64(&algorithm.digest(&all)));
-            Checksum { algorithm, extent: Extent::Composite, value }
-        }
-    };
-    Object {
-        bytes: join(parts),
-        // Of the MD5s, as Amazon has it, whatever the parts' own tags are made of.
-        etag: format!("{}-{count}", hex(&fingerprint(&tags, true))),
-        modified: now(),
-        checksum,
-        parts: parts.iter().map(|part| part.len).collect(),
-        attributes,
-    }
-}
-
-fn join(parts: &[Part]) -> Bytes {
-    if let [part] = parts {
-        return part.bytes.clone();
-    }
-    let mut bytes = BytesMut::with_capacity(parts.iter().map(|part| part.bytes.len()).sum());
-    parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
-    bytes.freeze()
-}
-
-/// Compares what a Complete says of the whole object.
-fn check(object: &Object, parts: &[Part], sent: Option<&Sent>, size: Option<i64>) -> S3Result<()> {
-    let len: u64 = parts.iter().map(|part| part.len).sum();
-    if size.is_some_and(|size| u64::try_from(size) != Ok(len)) {
-        return Err(s3_error!(
-            InvalidRequest,
-            "The provided 'x-amz-mp-object-size' header value does not match what was computed."
-        ));
-    }
-    let Some(sent) = sent else { return Ok(()) };
-    // A composite checksum is followed by the number of parts, in the header or not.
-    let value = |text: &str| text.split('-').next().unwrap_or_default().to_owned();
-    let own = &object.checksum;
-    if sent.algorithm == own.algorithm && value(&sent.value) == value(&own.value) {
-        return Ok(());
-    }
-    Err(sent.algorithm.bad_digest())
 }
 
 pub(super) fn abort(

@@ -1,79 +1,24 @@
-//! The server's life: its port, its threads, its connections.
+//! The server's life, and what tests do with it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::backend::Backend;
-use super::connection::serve;
+use super::config::{S3Config, Shared, lock};
 use super::faults::{FaultRule, Rules};
 use super::gate::{Call, Gate, Keys, Log};
+use super::listener::{Serving, bind};
 use super::objects::{Bucket, Object, State};
 use super::tls::Tls;
-
-/// How a server is to be. The default is as strict as Amazon S3.
-#[derive(Clone, Debug)]
-pub struct S3Config {
-    /// The port; 0 for any that is free.
-    pub port: u16,
-    /// Bytes that every part but the last must have: 5 MiB. Lower it to test with small parts.
-    pub least_part: u64,
-    /// Lets requests without a signature in.
-    pub anonymous: bool,
-    /// ETags are MD5, as Amazon's are. Without, another hash of 128 bits, at a twentieth of the
-    /// cost.
-    pub md5: bool,
-    /// Remembers every request, about 2 KB each.
-    pub remember: bool,
-    /// Threads that serve.
-    pub threads: usize,
-    /// Speaks TLS 1.3 or 1.2, with a certificate that only this server has: see
-    /// [`S3Server::certificate`]. Faults strike the TCP connection below: a client that is cut off
-    /// sees it reset, or end without TLS's `close_notify`. Their counts are bytes of the body, as
-    /// without TLS; those on the wire are more, by what TLS adds.
-    pub tls: bool,
-}
-
-impl Default for S3Config {
-    fn default() -> Self {
-        Self {
-            port: 0,
-            least_part: 5 << 20,
-            anonymous: false,
-            md5: true,
-            remember: true,
-            threads: 2,
-            tls: false,
-        }
-    }
-}
-
-/// What requests share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: S3Config,
-    pub(super) tls: Option<Tls>,
-    pub(super) state: Mutex<State>,
-    pub(super) rules: Rules,
-    pub(super) log: Log,
-    pub(super) latency: AtomicU64, // nanoseconds
-    pub(super) ignore_conditions: AtomicBool,
-    pub(super) ignore_checksums: AtomicBool,
-}
-
-/// Takes a lock. What it guards is changed in one step, so a panic elsewhere leaves it whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// An S3 server on 127.0.0.1, on threads of its own, until it is dropped. Any number run at once.
 ///
@@ -98,11 +43,6 @@ pub struct S3Server {
     runtime: Option<Runtime>, // always there until it is dropped
 }
 
-struct Serving {
-    accepting: JoinHandle<()>,
-    connections: Arc<Mutex<JoinSet<()>>>,
-}
-
 impl S3Server {
     /// The access key that the server knows.
     pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -118,21 +58,28 @@ impl S3Server {
         Self::start_with(S3Config::default())
     }
 
-    /// Starts a server.
+    /// Starts a server, as [`try_start`](Self::try_start) does.
     ///
     /// # Panics
     ///
-    /// When the port is taken or threads cannot be started; with TLS, when its certificate cannot be
-    /// written to the folder for temporary files.
+    /// When it cannot be started.
     pub fn start_with(config: S3Config) -> Self {
+        Self::try_start(config).expect("an S3 server")
+    }
+
+    /// Starts a server. Fails when the port is taken or threads cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// With TLS, when its certificate cannot be written to the folder for temporary files.
+    pub fn try_start(config: S3Config) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("s3-server")
             .enable_all()
-            .build()
-            .expect("threads for the server");
-        let reserved = bind(config.port).expect("a port for the server");
-        let address = reserved.local_addr().expect("the port of the server");
+            .build()?;
+        let reserved = bind(config.port)?;
+        let address = reserved.local_addr()?;
         let mut state = State::default();
         state.buckets.insert(Self::BUCKET.into(), Bucket::default());
         let shared = Arc::new(Shared {
@@ -157,8 +104,8 @@ impl S3Server {
             handle: runtime.handle().clone(),
             runtime: Some(runtime),
         };
-        server.restart();
-        server
+        server.listen()?;
+        Ok(server)
     }
 
     /// Where clients find it: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
@@ -208,6 +155,15 @@ impl S3Server {
         let mut state = lock(&self.shared.state);
         let bucket = state.buckets.entry(bucket.into()).or_default();
         bucket.objects.insert(key.into(), Arc::new(object));
+    }
+
+    /// Puts the same bytes under each of `keys` of [`BUCKET`](Self::BUCKET), for listings: a key
+    /// takes its own length and some 50 bytes, whatever is below it.
+    pub fn put_many(&self, keys: impl IntoIterator<Item = String>, bytes: impl Into<Bytes>) {
+        let object = Arc::new(Object::new(bytes.into(), self.shared.config.md5, None));
+        let mut state = lock(&self.shared.state);
+        let bucket = state.buckets.entry(Self::BUCKET.into()).or_default();
+        bucket.objects.extend(keys.into_iter().map(|key| (key, object.clone())));
     }
 
     /// The bytes of an object.
@@ -288,10 +244,7 @@ impl S3Server {
         let Some(serving) = lock(&self.serving).take() else { return };
         let (done, stopped) = mpsc::channel();
         self.handle.spawn(async move {
-            serving.accepting.abort();
-            let _ = serving.accepting.await; // the listener is gone now
-            let mut connections = std::mem::take(&mut *lock(&serving.connections));
-            connections.shutdown().await;
+            serving.stop().await;
             let _ = done.send(());
         });
         let _ = stopped.recv();
@@ -303,20 +256,17 @@ impl S3Server {
     ///
     /// When the port cannot be listened on.
     pub fn restart(&self) {
+        self.listen().expect("the server's own port");
+    }
+
+    fn listen(&self) -> io::Result<()> {
         let mut serving = lock(&self.serving);
-        if serving.is_some() {
-            return;
+        if serving.is_none() {
+            let _runtime = self.handle.enter();
+            let (shared, service) = (self.shared.clone(), self.service.clone());
+            *serving = Some(Serving::start(self.address.port(), shared, service)?);
         }
-        let _runtime = self.handle.enter();
-        let listener = listen(self.address.port()).expect("the server's own port");
-        let connections = Arc::<Mutex<JoinSet<()>>>::default();
-        let accepting = self.handle.spawn(accept(
-            listener,
-            self.shared.clone(),
-            self.service.clone(),
-            connections.clone(),
-        ));
-        *serving = Some(Serving { accepting, connections });
+        Ok(())
     }
 }
 
@@ -332,44 +282,5 @@ impl Drop for S3Server {
 impl std::fmt::Debug for S3Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3Server").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-fn bind(port: u16) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?; // beside the reserving socket and connections that linger
-    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
-    Ok(socket)
-}
-
-/// Listens, if need be a moment later: a process that another thread starts holds a copy of the
-/// listener that was closed, until it becomes the other program.
-fn listen(port: u16) -> io::Result<TcpListener> {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    let start = Instant::now();
-    loop {
-        match bind(port).and_then(|socket| socket.listen(1024)) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE =>
-            {
-                std::thread::yield_now();
-            }
-            listening => return listening,
-        }
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    service: S3Service,
-    connections: Arc<Mutex<JoinSet<()>>>,
-) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let connection = serve(stream, shared.clone(), service.clone());
-        let mut connections = lock(&connections);
-        while connections.try_join_next().is_some() {}
-        connections.spawn(connection);
     }
 }

@@ -8,9 +8,9 @@ use s3s::{S3Request, S3Response};
 
 use super::backend::Answer;
 use super::checksum::{Algorithm, Extent, base64, hex, tell};
-use super::list::{Entry, encoder, group, limit};
+use super::config::{Shared, lock};
+use super::lines::{Entry, encoder, group, limit};
 use super::objects::{Part, Upload};
-use super::server::{Shared, lock};
 
 pub(super) fn list_parts(
     shared: &Shared,

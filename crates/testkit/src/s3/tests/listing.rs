@@ -1,8 +1,9 @@
+use aws_sdk_s3::operation::list_objects::builders::ListObjectsFluentBuilder as ListV1;
 use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder as List;
 use aws_sdk_s3::types::EncodingType;
 
 use super::{B, client, refusal, run};
-use crate::s3::S3Server;
+use crate::s3::{S3Config, S3Server};
 
 /// The names of all pages, a page in a vector; common prefixes after the keys.
 async fn pages(list: List) -> Vec<Vec<String>> {
@@ -106,6 +107,77 @@ fn prefixes_delimiters_and_starts_are_those_of_s3() {
             assert_eq!(single, sorted, "{prefix:?} {delimiter:?} {after:?}");
         }
     });
+}
+
+/// The names of all pages of the first version, which starts a page after the name that the one
+/// before told, or after its last key.
+async fn pages_v1(list: ListV1) -> Vec<String> {
+    let (mut names, mut marker) = (Vec::new(), None);
+    loop {
+        let page = list.clone().set_marker(marker).send().await.expect("a page");
+        let keys = page.contents().iter().filter_map(|object| object.key());
+        let prefixes = page.common_prefixes().iter().filter_map(|prefix| prefix.prefix());
+        names.extend(keys.chain(prefixes).map(str::to_owned));
+        let more = page.is_truncated() == Some(true);
+        let told = more && page.delimiter().is_some();
+        assert_eq!(page.next_marker().is_some(), told, "told with a delimiter alone");
+        let last = page.contents().last().and_then(|object| object.key());
+        marker = page.next_marker().or(last).map(str::to_owned);
+        if !more {
+            return names;
+        }
+    }
+}
+
+#[test]
+fn the_first_version_lists_the_same() {
+    let server = S3Server::start();
+    for key in ["a", "a/1", "a/2/x", "a/2/y", "a/3", "ab", "b/1", "b/2", "c"] {
+        server.put(key, "");
+    }
+    let client = client(&server);
+    run(async {
+        for (prefix, delimiter) in
+            [("", ""), ("a", ""), ("a/", ""), ("", "/"), ("a/", "/"), ("a", "/"), ("", "2/")]
+        {
+            let set = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let second = client.list_objects_v2().bucket(B).set_prefix(set(prefix));
+            let first = client.list_objects().bucket(B).set_prefix(set(prefix));
+            let mut expected = pages(second.set_delimiter(set(delimiter))).await.concat();
+            expected.sort_unstable();
+            for max in [1, 2, 1000] {
+                let list = first.clone().set_delimiter(set(delimiter)).max_keys(max);
+                let mut names = pages_v1(list).await;
+                names.sort_unstable();
+                assert_eq!(names, expected, "{prefix:?} {delimiter:?}, {max} a page");
+            }
+        }
+        let list = client.list_objects().bucket(B);
+        // A marker within a folder does not pass over it.
+        let within = list.clone().delimiter("/").marker("a/2/x").send().await.unwrap();
+        assert_eq!(within.common_prefixes()[0].prefix(), Some("a/"));
+        let url = list.marker("b/2").encoding_type(EncodingType::Url).send().await.unwrap();
+        assert_eq!((url.contents()[0].key(), url.contents().len()), (Some("c"), 1));
+    });
+}
+
+#[test]
+fn pages_can_be_smaller_and_keys_share_an_object() {
+    let server = S3Server::start_with(S3Config { page: 3, ..S3Config::default() });
+    let keys: Vec<_> = (0..7).map(|i| format!("k{i}")).collect();
+    server.put_many(keys.clone(), "same");
+    let client = client(&server);
+    run(async {
+        let pages = pages(client.list_objects_v2().bucket(B)).await;
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
+        assert_eq!(pages.concat(), keys);
+        assert_eq!(pages_v1(client.list_objects().bucket(B)).await, keys);
+    });
+    server.put("k3", "its own");
+    assert_eq!(
+        (server.get("k2").unwrap(), server.get("k3").unwrap()),
+        ("same".into(), "its own".into())
+    );
 }
 
 #[test]
