@@ -1,13 +1,15 @@
 //! Reads shard sets in training jobs.
 //!
 //! `channel -> plan -> windows -> samples`. [`plan`] says which sample is handed out at which step of
-//! which rank; it computes and reads nothing. [`Reader`] is the read path; `deliver.rs` is the only
-//! place that starts threads.
+//! which rank; it computes and reads nothing. [`Reader`] is the read path where shards can be sought,
+//! [`stream`] where they cannot; `deliver.rs` and `stream/samples.rs` are the only places that start
+//! threads.
 
 mod deliver;
 mod error;
 mod inflate;
 mod options;
+pub mod pipe;
 pub mod plan;
 mod pool;
 mod reader;
@@ -15,6 +17,7 @@ mod sample;
 mod segment;
 mod set;
 mod stats;
+pub mod stream;
 
 pub use error::{Error, Result};
 pub use options::{Damage, ReadOptions};
