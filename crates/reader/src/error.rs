@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::pipe::Stalled;
 use crate::stats::Skipped;
 
 /// Result of this crate.
@@ -60,6 +61,16 @@ pub enum Error {
         /// The one too many.
         last: Skipped,
     },
+    /// Somebody reads this pipe, or its channel, already: two readers would each get a part of the
+    /// bytes.
+    Busy {
+        /// Name of the pipe: `train_0`.
+        pipe: String,
+        /// Who: "process 4711, reading train_0".
+        holder: String,
+    },
+    /// A pipe that did not come, or a writer that fell silent.
+    Stalled(Stalled),
     /// An object could not be read.
     Store(shardpack_store::Error),
     /// A record could not be decoded.
@@ -103,6 +114,10 @@ impl fmt::Display for Error {
             Error::TooManyDamaged { most, last } => {
                 write!(f, "more than {most} samples failed their check; the last: {last}")
             }
+            Error::Busy { pipe, holder } => {
+                write!(f, "{pipe}: read by {holder}; a pipe has one reader, which shares it out")
+            }
+            Error::Stalled(stalled) => write!(f, "{stalled}"),
             Error::Store(_) => write!(f, "reading failed"),
             Error::Format(_) => write!(f, "a record could not be decoded"),
             Error::Manifest(_) => write!(f, "the dataset's manifest or index is not usable"),

@@ -1,8 +1,9 @@
 //! Reads shard sets in training jobs.
 //!
 //! `channel -> plan -> windows -> samples`. [`plan`] says which sample is handed out at which step of
-//! which rank; it computes and reads nothing. [`Reader`] is the read path; `deliver.rs` is the only
-//! place that starts threads.
+//! which rank; it computes and reads nothing. [`Reader`] is the read path where shards can be sought,
+//! [`stream`] where they cannot; `deliver.rs` and `stream/samples.rs` are the only places that start
+//! threads.
 
 mod channel;
 mod deliver;
@@ -10,6 +11,7 @@ mod error;
 mod inflate;
 mod open;
 mod options;
+pub mod pipe;
 pub mod plan;
 mod pool;
 mod reader;
@@ -17,6 +19,7 @@ mod sample;
 mod segment;
 mod set;
 mod stats;
+pub mod stream;
 
 pub use channel::Channel;
 pub use error::{Error, Result};

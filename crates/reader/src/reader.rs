@@ -102,7 +102,7 @@ impl Reader {
         let item = Item { position: 0, sample, real: true };
         let batch = Arc::new(self.load(&[sample])?);
         self.check(&batch, 0)?;
-        Ok(Sample { batch, row: 0, item })
+        Ok(Sample::of_row(batch, 0, item))
     }
 
     /// The samples at these places, in this order; read in the order in which they are stored, and
@@ -112,7 +112,7 @@ impl Reader {
         let sample = |(row, &sample): (usize, &SampleId)| {
             self.check(&batch, row)?;
             let item = Item { position: row as u64, sample, real: true };
-            Ok(Sample { batch: Arc::clone(&batch), row: row as u32, item })
+            Ok(Sample::of_row(Arc::clone(&batch), row as u32, item))
         };
         samples.iter().enumerate().map(sample).collect()
     }
@@ -165,7 +165,7 @@ const LEAST_WINDOW: u64 = 8;
 
 /// The default window is one of small samples: 256 samples of 100 KB in each of 8 lanes would be
 /// 200 MB.
-fn fit_window(options: &mut ReadOptions, mean: u64) {
+pub(crate) fn fit_window(options: &mut ReadOptions, mean: u64) {
     use crate::plan::Shuffle;
     if options.plan.shuffle == Shuffle::default()
         && let Shuffle::Window { window, .. } = &mut options.plan.shuffle
@@ -255,7 +255,7 @@ impl Samples {
         let (segment, ordinal) = self.batch.rows[row];
         let shard = self.batch.segments[segment as usize].number;
         let item = Item { position, sample: SampleId { shard, ordinal }, real };
-        Sample { batch: Arc::clone(&self.batch), row: row as u32, item }
+        Sample::of_row(Arc::clone(&self.batch), row as u32, item)
     }
 
     /// The next window, or what pads the end.

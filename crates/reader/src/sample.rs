@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use shardpack_manifest::{Digest, LabelRef, SampleHasher};
+use shardpack_formats::Label;
+use shardpack_manifest::{Digest, IndexRecord, SampleHasher};
 
 use crate::plan::{Item, SampleId};
 use crate::segment::Segment;
+use crate::stream::StreamRecord;
 
 /// Samples that were read together, in the order of handing out.
 #[derive(Debug)]
@@ -16,37 +18,93 @@ pub(crate) struct Batch {
     pub(crate) rows: Vec<(u32, u64)>,
 }
 
+impl Batch {
+    fn segment(&self, row: u32) -> Option<(&Segment, u64)> {
+        let (segment, ordinal) = self.rows.get(row as usize)?;
+        Some((self.segments.get(*segment as usize)?, *ordinal))
+    }
+}
+
 /// One sample: a key and named fields. Cloning it is free, and so is keeping it: its bytes stay
-/// where they were read, together with those that were read with it.
+/// where they were read, where shards can be sought together with those that were read with it.
 #[derive(Clone)]
 pub struct Sample {
-    pub(crate) batch: Arc<Batch>,
-    pub(crate) row: u32,
-    pub(crate) item: Item,
+    bytes: Bytes,
+    item: Item,
+}
+
+/// Where a sample's bytes are.
+#[derive(Clone)]
+enum Bytes {
+    /// In a stretch of a shard, found by its index.
+    Row(Arc<Batch>, u32),
+    /// In a record that came in a stream.
+    Record(Arc<StreamRecord>),
 }
 
 impl Sample {
-    fn segment(&self) -> (&Segment, u64) {
-        let (segment, ordinal) = self.batch.rows[self.row as usize];
-        (&self.batch.segments[segment as usize], ordinal)
+    /// The sample in row `row` of `batch`.
+    pub(crate) fn of_row(batch: Arc<Batch>, row: u32, item: Item) -> Self {
+        Self { bytes: Bytes::Row(batch, row), item }
     }
 
-    /// Its name, unique in the dataset.
+    /// The sample of a record that came in a stream.
+    pub(crate) fn of_record(record: Arc<StreamRecord>, item: Item) -> Self {
+        Self { bytes: Bytes::Record(record), item }
+    }
+
+    /// The same bytes at another position of the epoch.
+    pub(crate) fn at(&self, position: u64, real: bool) -> Self {
+        let item = Item { position, real, ..self.item };
+        Self { bytes: self.bytes.clone(), item }
+    }
+
+    /// Bytes that it holds by itself.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.bytes {
+            Bytes::Row(..) => 0,
+            Bytes::Record(record) => record.weight(),
+        }
+    }
+
+    /// What the index says of it, where there is one.
+    fn indexed(&self) -> Option<IndexRecord<'_>> {
+        match &self.bytes {
+            Bytes::Row(batch, row) => {
+                let (segment, ordinal) = batch.segment(*row)?;
+                segment.record(ordinal)
+            }
+            Bytes::Record(record) => record.indexed(),
+        }
+    }
+
+    /// Its name, unique in the dataset. Of shards without a manifest, what the format keeps as a
+    /// name, else the record's number.
     pub fn key(&self) -> &str {
-        let (segment, ordinal) = self.segment();
-        segment.record(ordinal).map_or("", |record| record.key)
+        match (self.indexed(), &self.bytes) {
+            (Some(record), _) => record.key,
+            (None, Bytes::Record(record)) => &record.sample().key,
+            (None, Bytes::Row(..)) => "",
+        }
     }
 
-    /// Its number in the dataset as it was packed.
+    /// Its number in the dataset as it was packed. Of shards without a manifest, RecordIO's header
+    /// id, else 0.
     pub fn id(&self) -> u64 {
-        let (segment, ordinal) = self.segment();
-        segment.record(ordinal).map_or(0, |record| record.id)
+        match (self.indexed(), &self.bytes) {
+            (Some(record), _) => record.id,
+            (None, Bytes::Record(record)) => record.sample().id,
+            (None, Bytes::Row(..)) => 0,
+        }
     }
 
     /// Its label, where the dataset keeps one outside the fields.
-    pub fn label(&self) -> LabelRef<'_> {
-        let (segment, ordinal) = self.segment();
-        segment.record(ordinal).map_or_else(LabelRef::default, |record| record.label)
+    pub fn label(&self) -> Label {
+        match (self.indexed(), &self.bytes) {
+            (Some(record), _) => record.label.to_label(),
+            (None, Bytes::Record(record)) => record.sample().label.clone(),
+            (None, Bytes::Row(..)) => Label::default(),
+        }
     }
 
     /// The bytes of the field called `name`.
@@ -56,19 +114,40 @@ impl Sample {
 
     /// Names and bytes of its fields, in stored order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let (segment, ordinal) = self.segment();
-        let fields = segment.record(ordinal).map(|record| record.fields);
-        fields.into_iter().flatten().enumerate().map(move |(place, field)| {
-            (field.name, segment.body(ordinal, place, field.offset, field.len))
-        })
+        let named = self.indexed().map(|record| record.fields).into_iter().flatten().enumerate();
+        let named = named.map(|(place, field)| {
+            let body = match &self.bytes {
+                Bytes::Row(batch, row) => {
+                    batch.segment(*row).map_or(&[][..], |(segment, ordinal)| {
+                        segment.body(ordinal, place, field.offset, field.len)
+                    })
+                }
+                // Formats that keep no names decode to others than the index has.
+                Bytes::Record(record) => record.body(place),
+            };
+            (field.name, body)
+        });
+        let foreign = match &self.bytes {
+            Bytes::Record(record) if record.indexed().is_none() => Some(record.sample()),
+            _ => None,
+        };
+        named.chain(foreign.into_iter().flat_map(|sample| {
+            sample.fields.iter().map(|field| (field.name.as_str(), sample.body(field)))
+        }))
     }
 
-    /// Path of its shard in the dataset.
+    /// Path of its shard in the dataset. Of records without a manifest, the name of their stream.
     pub fn shard(&self) -> &str {
-        &self.segment().0.shard.path
+        match &self.bytes {
+            Bytes::Row(batch, row) => {
+                batch.segment(*row).map_or("", |(segment, _)| &segment.shard.path)
+            }
+            Bytes::Record(record) => record.shard(),
+        }
     }
 
-    /// Its place among the shards of the plan.
+    /// Its place among the shards of the plan. Of records without a manifest, the numbers of its
+    /// stream and of the record in it.
     pub fn place(&self) -> SampleId {
         self.item.sample
     }
@@ -86,8 +165,11 @@ impl Sample {
 
     /// Its digest: those of an epoch's real samples, on all ranks, add up to the manifest's.
     pub fn digest(&self, hasher: &mut SampleHasher) -> Digest {
-        let (segment, ordinal) = self.segment();
-        segment.record(ordinal).map_or_else(Digest::default, |record| hasher.digest_record(&record))
+        match (self.indexed(), &self.bytes) {
+            (Some(record), _) => hasher.digest_record(&record),
+            (None, Bytes::Record(record)) => record.digest(hasher),
+            (None, Bytes::Row(..)) => Digest::default(),
+        }
     }
 }
 

@@ -133,20 +133,13 @@ impl Set {
         self.wanted.iter().map(|&row| self.manifest.shards[row].samples).collect()
     }
 
-    /// Changes with the shards and their order.
     fn digest(&self) -> Digest {
-        let mut text = Vec::new();
-        for shard in self.rows() {
-            text.extend_from_slice(&shard.crc64nvme.to_le_bytes());
-            text.extend_from_slice(&shard.digest.to_u128().to_le_bytes());
-        }
-        Digest::from_u128(xxh3_128(&text))
+        digest(self.rows())
     }
 
     /// Mean length of an encoded sample in bytes, at least 1.
     pub(crate) fn mean(&self) -> u64 {
-        let sum = |of: fn(&Shard) -> u64| self.rows().map(of).fold(0, u64::saturating_add);
-        (sum(|shard| shard.stream_bytes) / sum(|shard| shard.samples).max(1)).max(1)
+        mean(self.rows())
     }
 
     /// How many shards stay open.
@@ -231,8 +224,26 @@ impl Recent {
     }
 }
 
+/// Changes with the shards and their order.
+pub(crate) fn digest<'m>(shards: impl Iterator<Item = &'m Shard>) -> Digest {
+    let mut text = Vec::new();
+    for shard in shards {
+        text.extend_from_slice(&shard.crc64nvme.to_le_bytes());
+        text.extend_from_slice(&shard.digest.to_u128().to_le_bytes());
+    }
+    Digest::from_u128(xxh3_128(&text))
+}
+
+/// Mean length of an encoded sample in bytes, at least 1.
+pub(crate) fn mean<'m>(shards: impl Iterator<Item = &'m Shard>) -> u64 {
+    let (bytes, samples) = shards.fold((0u64, 0u64), |(bytes, samples), shard| {
+        (bytes.saturating_add(shard.stream_bytes), samples.saturating_add(shard.samples))
+    });
+    (bytes / samples.max(1)).max(1)
+}
+
 /// Numbers of the shards of a split, or of all.
-fn rows(manifest: &Manifest, split: Option<&str>) -> Result<Vec<usize>> {
+pub(crate) fn rows(manifest: &Manifest, split: Option<&str>) -> Result<Vec<usize>> {
     let Some(split) = split else { return Ok((0..manifest.shards.len()).collect()) };
     let of_split = |&row: &usize| manifest.shards[row].split.as_deref() == Some(split);
     let rows: Vec<usize> = (0..manifest.shards.len()).filter(of_split).collect();

@@ -10,6 +10,7 @@ mod header;
 pub mod idx;
 pub(crate) mod label;
 pub mod lst;
+mod payloads;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use std::io::Read;
 
 use frame::{Dialect, Frames, MAGIC, MAX_PAYLOAD, PART_HEADER};
 use header::Header;
+pub use payloads::payloads;
 
 use crate::{
     DecodeOptions, Decoder, Error, ErrorKind, Field, Format, Layout, Position, Record, Result,

@@ -56,7 +56,7 @@ mod epoch;
 mod hosts;
 mod mixing;
 mod quality;
-mod random;
+pub(crate) mod random;
 mod sequence;
 mod shards;
 mod share;
@@ -77,7 +77,7 @@ pub use quality::{Quality, quality};
 pub use shards::{MAX_SAMPLES, SampleId, Shards};
 pub use share::{Cursor, Item, Share};
 pub use shuffle::{Block, MAX_WINDOW, Shuffle};
-pub use state::State;
+pub use state::{State, Streamed};
 pub use subset::Subset;
 pub use windows::{Run, Window, Windows};
 
@@ -147,7 +147,7 @@ impl Default for Part {
 
 impl Part {
     /// The part among those that get different samples.
-    fn group(self) -> Result<Self> {
+    pub(crate) fn group(self) -> Result<Self> {
         let Self { rank, world, replicas } = self;
         if replicas == 0 || rank >= world || world % replicas != 0 || world > MAX_LANES {
             return Err(Error::usage(format!(
@@ -282,6 +282,7 @@ impl Plan {
             lanes: self.lanes,
             shuffle: self.options.shuffle,
             consumed: cursor.consumed,
+            streamed: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) enum Use {
     Window = 3,
     Exact = 4,
     Mixing = 5,
+    Stream = 6,
 }
 
 /// SplitMix64's output function: a bijection in which every input bit reaches every output bit.
@@ -22,7 +23,7 @@ pub(crate) const fn mix(x: u64) -> u64 {
 }
 
 /// The number at place `i` of the stream that starts at `key`: SplitMix64, reached at any place.
-fn nth(key: u64, i: u64) -> u64 {
+pub(crate) fn nth(key: u64, i: u64) -> u64 {
     mix(key.wrapping_add(STEP.wrapping_mul(i.wrapping_add(1))))
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn key(words: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 /// `random` scaled to `0..n`. Off uniform by n / 2^64 at most.
-fn below(random: u64, n: u64) -> u64 {
+pub(crate) fn below(random: u64, n: u64) -> u64 {
     ((u128::from(random) * u128::from(n)) >> 64) as u64
 }
 

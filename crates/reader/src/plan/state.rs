@@ -39,6 +39,21 @@ pub struct State {
     pub shuffle: Shuffle,
     /// Positions of the epoch that were handed out.
     pub consumed: u64,
+    /// Set where that is only their number, because a stream dictated the order.
+    pub streamed: Option<Streamed>,
+}
+
+/// How far the ranks came in an epoch whose order a stream dictated. Positions below `base` were
+/// handed out; those from there to `consumed` stand for as many samples, an equal number of which
+/// each of `world` ranks took first of its stream.
+///
+/// As text `BASE:WORLD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Positions that were handed out before the stream was begun.
+    pub base: u64,
+    /// Ranks, without replicas.
+    pub world: u64,
 }
 
 impl State {
@@ -70,6 +85,14 @@ impl State {
                 return Err(Error::state(format!("{name} {value}: {least} to {most}")));
             }
         }
+        if let Some(Streamed { base, world }) = self.streamed {
+            let steps = self.consumed.checked_sub(base);
+            let whole = |steps: u64| steps.checked_rem(world) == Some(0);
+            if world > MAX_LANES || !steps.is_some_and(whole) {
+                let consumed = self.consumed;
+                return Err(Error::state(format!("streamed {base}:{world} up to {consumed}")));
+            }
+        }
         self.shuffle.check().map_err(|e| Error::state(e.to_string()))
     }
 
@@ -90,6 +113,11 @@ impl State {
         compare("shuffle", &self.shuffle, &now.shuffle);
         let layout = "layout (lengths of shards, tombstones, subset)";
         compare(layout, &hex(self.layout), &hex(now.layout));
+        let delivery = |streamed: Option<Streamed>| match streamed {
+            None => "shards that can be sought".to_owned(),
+            Some(Streamed { world, .. }) => format!("streams of {world} ranks"),
+        };
+        compare("delivery within the epoch", &delivery(self.streamed), &delivery(now.streamed));
         match differences.is_empty() {
             true => Ok(()),
             false => Err(Error::Different { differences }),
@@ -116,14 +144,26 @@ struct Wire {
     lanes: u64,
     shuffle: String,
     consumed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    streamed: Option<String>,
 }
 
 impl From<State> for Wire {
     fn from(state: State) -> Self {
         let State { dataset, samples, length, seed, epoch, lanes, consumed, .. } = state;
-        let (layout, shuffle) = (hex(state.layout), state.shuffle.to_string());
-        let version = VERSION;
-        Self { version, dataset, layout, samples, length, seed, epoch, lanes, shuffle, consumed }
+        Self {
+            version: VERSION,
+            dataset,
+            layout: hex(state.layout),
+            samples,
+            length,
+            seed,
+            epoch,
+            lanes,
+            shuffle: state.shuffle.to_string(),
+            consumed,
+            streamed: state.streamed.map(|streamed| streamed.to_string()),
+        }
     }
 }
 
@@ -140,20 +180,51 @@ impl TryFrom<Wire> for State {
             .filter(|&layout| hex(layout) == wire.layout)
             .ok_or_else(|| Error::state(format!("layout {:?}: 16 digits", wire.layout)))?;
         let shuffle = wire.shuffle.parse().map_err(|e: Error| Error::state(e.to_string()))?;
-        let state =
-            Self { dataset, layout, samples, length, seed, epoch, lanes, shuffle, consumed };
+        let streamed = wire.streamed.as_deref().map(str::parse).transpose()?;
+        let state = Self {
+            dataset,
+            layout,
+            samples,
+            length,
+            seed,
+            epoch,
+            lanes,
+            shuffle,
+            consumed,
+            streamed,
+        };
         state.check().map(|()| state)
     }
 }
 
 /// `plan=1,dataset=4f...,layout=...,samples=...,length=...,seed=...,epoch=...,lanes=...,`
-/// `shuffle=...,consumed=...`
+/// `shuffle=...,consumed=...`, and `,streamed=...` where it is.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dataset, layout, samples, length, seed, epoch, lanes, shuffle, consumed } = self;
+        let Self { dataset, layout, samples, length, seed, epoch, lanes, shuffle, .. } = self;
         write!(f, "plan={VERSION},dataset={dataset},layout={layout:016x},samples={samples},")?;
         write!(f, "length={length},seed={seed},epoch={epoch},lanes={lanes},")?;
-        write!(f, "shuffle={shuffle},consumed={consumed}")
+        write!(f, "shuffle={shuffle},consumed={}", self.consumed)?;
+        self.streamed.map_or(Ok(()), |streamed| write!(f, ",streamed={streamed}"))
+    }
+}
+
+impl fmt::Display for Streamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.base, self.world)
+    }
+}
+
+impl FromStr for Streamed {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = text.split_once(':').and_then(|(base, world)| {
+            Some(Self { base: base.parse().ok()?, world: world.parse().ok()? })
+        });
+        parsed
+            .filter(|parsed| parsed.to_string() == text)
+            .ok_or_else(|| Error::state(format!("streamed {text:?}: BASE:WORLD")))
     }
 }
 
@@ -185,7 +256,10 @@ impl FromStr for State {
         let (seed, epoch, lanes) = (numbered("seed")?, numbered("epoch")?, numbered("lanes")?);
         let shuffle = next("shuffle")?.to_owned();
         let consumed = number("consumed", next("consumed")?)?;
-        if let Some(more) = parts.next() {
+        let mut rest = parts.peekable();
+        let streamed = rest.next_if(|part| part.starts_with("streamed="));
+        let streamed = streamed.and_then(|part| part.strip_prefix("streamed="));
+        if let Some(more) = rest.next() {
             return Err(Error::state(format!("{more:?} after its end")));
         }
         Self::try_from(Wire {
@@ -199,6 +273,7 @@ impl FromStr for State {
             lanes,
             shuffle,
             consumed,
+            streamed: streamed.map(str::to_owned),
         })
     }
 }

@@ -27,6 +27,26 @@ fn its_two_spellings_are_fixed() {
 }
 
 #[test]
+fn a_place_in_a_stream_is_spelled_and_refused_elsewhere() {
+    let text = format!("{TEXT},streamed=8:4");
+    let state: State = text.parse().unwrap();
+    assert_eq!(state.streamed, Some(Streamed { base: 8, world: 4 }));
+    assert_eq!(state.to_string(), text);
+    assert_eq!(State::from_json(state.to_json().as_bytes()).unwrap(), state);
+    assert!(state.to_json().contains(r#""streamed":"8:4""#));
+    for bad in ["8:0", "8:3", "49:1", "8:+4", "08:4", "8", "", "0:1048577", "8:4,more=1"] {
+        assert!(reason(&format!("{TEXT},streamed={bad}")).contains("streamed") || bad.len() > 4);
+    }
+    let shards = Shards::new([100]).unwrap().of_dataset(Digest::from_u128(1));
+    let plan = Plan::new(shards.clone(), PlanOptions::default(), Part::default()).unwrap();
+    let mut saved = plan.state(Cursor { epoch: 1, consumed: 40 });
+    saved.streamed = Some(Streamed { base: 0, world: 4 });
+    let resumed = Plan::resume(shards, PlanOptions::default(), Part::default(), &saved);
+    let error = resumed.unwrap_err().to_string();
+    assert!(error.contains("streams of 4 ranks then"), "{error}");
+}
+
+#[test]
 fn what_is_damaged_is_named() {
     for (good, bad, named) in [
         ("consumed=48", "consumed=105", "consumed 105"),

@@ -1,0 +1,267 @@
+//! Which samples of a stream are this rank's, and in which order they go out.
+
+use std::sync::Arc;
+
+use shardpack_formats::Record;
+
+use super::queue::Outbox;
+use super::record::{Origin, Spare, StreamRecord};
+use super::window::Window;
+use crate::plan::{Item, SampleId, Shards, Share};
+use crate::stats::Skipped;
+use crate::{Damage, Error, Result, Sample};
+
+/// Which samples are the rank's.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// Every host gets all shards: those of the rank's share of the plan.
+    Plan(Share),
+    /// The shards are this host's alone, and nobody knows which: every one in its turn, as long as
+    /// the share is.
+    Host {
+        share: Share,
+        shards: Arc<Shards>,
+        /// Live samples so far.
+        next: u64,
+    },
+    /// No manifest: every record in its turn.
+    Turn {
+        rank: u64,
+        world: u64,
+        /// Records so far.
+        next: u64,
+    },
+}
+
+/// Whose a sample is.
+enum Owner {
+    /// This rank's, with its position in the epoch.
+    This(u64),
+    Another,
+    /// Nobody's: deleted, of another split, or outside of the subset.
+    Nobody,
+}
+
+impl Rule {
+    fn owner(&mut self, place: Option<SampleId>) -> Owner {
+        let Some(place) = place else { return Owner::Nobody };
+        let (share, position) = match self {
+            Self::Plan(share) => match share.epoch().position(place) {
+                None => return Owner::Nobody,
+                Some(position) => (share, position),
+            },
+            Self::Host { share, shards, next } => {
+                if shards.live_number(place).is_none() {
+                    return Owner::Nobody;
+                }
+                *next += 1;
+                (share, *next - 1)
+            }
+            Self::Turn { rank, world, next } => {
+                let position = *next;
+                *next += 1;
+                return match position % *world == *rank {
+                    true => Owner::This(position),
+                    false => Owner::Another,
+                };
+            }
+        };
+        match share.step(position) {
+            Some(_) => Owner::This(position),
+            None => Owner::Another,
+        }
+    }
+
+    fn share(&self) -> Option<&Share> {
+        match self {
+            Self::Plan(share) | Self::Host { share, .. } => Some(share),
+            Self::Turn { .. } => None,
+        }
+    }
+
+    /// Steps that will lack a sample of their own, at most.
+    fn missing(&self) -> u64 {
+        match self {
+            Self::Plan(share) => share.len() - share.real(),
+            Self::Host { share, .. } => share.len(),
+            Self::Turn { .. } => 0,
+        }
+    }
+}
+
+/// Samples and bytes that are held to pad the end with; one is held whatever its size.
+const HELD: (usize, usize) = (256, 16 << 20);
+
+/// Hands out this rank's samples: through the window, as many as the share has steps.
+pub(super) struct Dealer<'o> {
+    rule: Rule,
+    window: Window<Result<Sample>>,
+    outbox: &'o Outbox,
+    spare: Arc<Spare>,
+    damage: Damage,
+    /// Steps that were handed out before, and are passed over.
+    skip: u64,
+    /// Steps so far.
+    kept: u64,
+    /// The first samples of this rank, to pad with.
+    held: Vec<Sample>,
+    held_bytes: usize,
+    /// The first sample of the stream, for a rank that gets none.
+    first: Option<Sample>,
+    /// The good sample that came last, to replace damaged ones by; those before it wait.
+    last: Option<Sample>,
+    waiting: Vec<(u64, Skipped)>,
+    skipped: u64,
+}
+
+impl<'o> Dealer<'o> {
+    pub(super) fn new(
+        rule: Rule,
+        window: Window<Result<Sample>>,
+        outbox: &'o Outbox,
+        damage: Damage,
+        skip: u64,
+    ) -> Self {
+        Self {
+            rule,
+            window,
+            outbox,
+            spare: Arc::default(),
+            damage,
+            skip,
+            kept: 0,
+            held: Vec::new(),
+            held_bytes: 0,
+            first: None,
+            last: None,
+            waiting: Vec::new(),
+            skipped: 0,
+        }
+    }
+
+    /// Takes the next record of the stream. `place` is none for one that the plan does not have.
+    pub(super) fn take(
+        &mut self,
+        record: &mut Record,
+        place: Option<SampleId>,
+        origin: Origin,
+        damage: Option<Skipped>,
+    ) -> Result<()> {
+        let position = match self.rule.owner(place) {
+            Owner::This(position) => position,
+            Owner::Another if self.needs_first() && damage.is_none() => {
+                self.first = Some(self.sample(record, place, origin, 0).0);
+                return Ok(());
+            }
+            Owner::Another | Owner::Nobody => return Ok(()),
+        };
+        self.kept += 1;
+        if let Some(damage) = damage {
+            return self.damaged(position, damage);
+        }
+        let (sample, weight) = self.sample(record, place, origin, position);
+        if (self.held.len() as u64) < self.rule.missing() {
+            self.hold(&sample, weight);
+        }
+        for (position, _) in std::mem::take(&mut self.waiting) {
+            self.push(Ok(sample.at(position, false)), 0);
+        }
+        if let Damage::Skip { .. } = self.damage {
+            self.last = Some(sample.clone());
+        }
+        self.push(Ok(sample), weight);
+        Ok(())
+    }
+
+    /// Whether nothing is there to pad with, and nothing of its own may come.
+    fn needs_first(&self) -> bool {
+        let own = match &self.rule {
+            Rule::Plan(share) => share.real() > 0,
+            Rule::Host { .. } => !self.held.is_empty(),
+            Rule::Turn { .. } => true,
+        };
+        !own && self.first.is_none()
+    }
+
+    /// Makes a sample of a record, and leaves an empty one.
+    fn sample(
+        &self,
+        record: &mut Record,
+        place: Option<SampleId>,
+        origin: Origin,
+        position: u64,
+    ) -> (Sample, usize) {
+        let sample = std::mem::replace(&mut record.sample, self.spare.take());
+        let record = StreamRecord::new(sample, origin, &self.spare);
+        let weight = record.weight();
+        let sample = place.unwrap_or(SampleId { shard: 0, ordinal: 0 });
+        (Sample::of_record(Arc::new(record), Item { position, sample, real: true }), weight)
+    }
+
+    fn hold(&mut self, sample: &Sample, weight: usize) {
+        let fits = self.held.len() < HELD.0 && self.held_bytes + weight <= HELD.1;
+        if fits || self.held.is_empty() {
+            self.held.push(sample.clone());
+            self.held_bytes += weight;
+        }
+    }
+
+    /// An error, or a neighbour in its place.
+    fn damaged(&mut self, position: u64, damage: Skipped) -> Result<()> {
+        let Damage::Skip { most } = self.damage else {
+            self.push(Err(Error::Damaged(damage)), 0);
+            return Ok(());
+        };
+        self.outbox.skipped(damage.clone());
+        self.skipped += 1;
+        if self.skipped > most {
+            return Err(Error::TooManyDamaged { most, last: damage });
+        }
+        match &self.last {
+            Some(last) => self.push(Ok(last.at(position, false)), 0),
+            None => self.waiting.push((position, damage)),
+        }
+        Ok(())
+    }
+
+    /// What is left in the window, and the padding.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if let Some((_, damage)) = self.waiting.pop() {
+            return Err(Error::Damaged(damage)); // no good sample at all
+        }
+        self.pass_on(true);
+        let Some(share) = self.rule.share().cloned() else { return Ok(()) };
+        let mut samples = std::mem::take(&mut self.held);
+        if samples.is_empty() {
+            samples.extend(self.first.take());
+        }
+        if samples.is_empty() && self.kept < share.len() {
+            return Err(Error::usage("the stream has no sample to pad the epoch with"));
+        }
+        for (step, sample) in (self.kept..share.len()).zip(samples.iter().cycle()) {
+            self.hand_out(Ok(sample.at(share.position(step), !share.is_masked())));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, sample: Result<Sample>, weight: usize) {
+        self.window.push(sample, weight);
+        self.pass_on(false);
+    }
+
+    fn pass_on(&mut self, at_end: bool) {
+        while let Some(sample) = self.window.pop(at_end) {
+            self.hand_out(sample);
+        }
+    }
+
+    fn hand_out(&mut self, sample: Result<Sample>) {
+        match self.skip {
+            0 => {
+                let weight = sample.as_ref().map_or(0, Sample::weight);
+                self.outbox.push(sample, weight);
+            }
+            _ => self.skip -= 1,
+        }
+    }
+}

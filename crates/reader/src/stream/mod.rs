@@ -1,0 +1,112 @@
+//! Samples from streams that cannot be sought: a Pipe channel's FIFOs, or foreign shards from
+//! front to back.
+//!
+//! `source -> bytes -> records -> which one is it? -> is it ours? -> window -> samples`: one thread,
+//! started at the first sample. [`Source`] says where bytes come from ([`Pipe`](crate::pipe::Pipe),
+//! [`Objects`]), [`Contents`] what they are, and [`Streamed`] reads them.
+//!
+//! # What holds in which mode
+//!
+//! | | File, FastFile, S3 | Pipe, all shards on every host | Pipe, sharded by key | no manifest |
+//! |---|---|---|---|---|
+//! | samples of a rank | by (seed, epoch, world) | the same | every n-th of its host's | every n-th record |
+//! | their order | by the same | the stream's, through a window | the stream's, through a window | the stream's, through a window |
+//! | every sample once | yes | yes | yes | as far as every rank sees the same stream |
+//! | compared with the index | yes | yes | yes | no: formats with checksums compare with those |
+//! | a shard cut, missing, there twice | error | error | error; missing ones only by their number | cut in a record: error |
+//! | equal steps on all ranks | yes | yes | yes | no |
+//! | number of steps known | yes | yes | yes | no |
+//! | deleted samples left out | yes | yes | yes | - |
+//! | a damaged sample may be skipped | yes | where the format can go on behind it | the same | no |
+//! | a state goes on | anywhere, any world | anywhere, same world; between epochs, any world | between epochs | no |
+//!
+//! [`Promises`] says the same of a reader. "Every n-th of its host's" counts live samples; `n` is
+//! the number of ranks on the host, and a FIFO has one reader, so it is 1 unless hosts are told
+//! apart otherwise.
+//!
+//! # Resuming
+//!
+//! A FIFO begins at its beginning again. A state that was saved in the middle of an epoch passes
+//! over what the rank had handed out: it has to come in the same order, which is so unless the
+//! channel is shuffled (SageMaker promises no order, and begins a shuffled one anew). What all
+//! ranks had handed out is a part of every rank's stream, not the first positions of the epoch:
+//! therefore another number of ranks cannot go on from there, nor can a reader that seeks, and
+//! both say so. The other way round works: a state that was saved with shards that can be sought
+//! goes on in a stream, in any world.
+//!
+//! # Memory
+//!
+//! [`ReadOptions::memory`](crate::ReadOptions::memory) bounds what waits for the loop. On top come
+//! the window of the shuffle, the record that is being read, and up to 16 MiB of samples for
+//! padding.
+
+mod contents;
+mod deal;
+mod groups;
+mod known;
+mod objects;
+mod promises;
+mod queue;
+mod record;
+mod samples;
+mod streamed;
+mod track;
+mod window;
+mod work;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use contents::Contents;
+pub use objects::Objects;
+pub use promises::{Promises, Resume};
+pub(crate) use record::StreamRecord;
+pub use samples::StreamSamples;
+pub use streamed::Streamed;
+
+use crate::Result;
+
+/// A stream of plain bytes, and its name for messages.
+pub type Stream = (String, Box<dyn Read + Send>);
+
+/// The streams of one epoch.
+pub trait Streams {
+    /// Opens the next stream; the one before is dropped. None after the last.
+    fn next(&mut self) -> Result<Option<Stream>>;
+}
+
+/// Where streams come from.
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The streams of an epoch. Called on the thread that reads. Whatever waits long gives up when
+    /// it is told to [`Stop`].
+    fn epoch(&self, epoch: u64, stop: &Stop) -> Result<Box<dyn Streams>>;
+
+    /// Whether all shards stand one after the other in one stream.
+    fn is_joined(&self) -> bool;
+}
+
+/// Tells a thread that waits for bytes that nobody wants them any more.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Stops.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// An error if it was told to stop. Nobody sees it.
+    pub fn check(&self) -> io::Result<()> {
+        match self.is_set() {
+            true => Err(io::Error::other("stopped")),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the thread does: decoders stay where they are made, samples go out in batches.
+
+use std::io::{self, BufRead, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use shardpack_formats::{DecodeOptions, Error as FormatError, ErrorKind, Position, Record};
+
+use super::contents::{Foreign, Planned, Read};
+use super::deal::Dealer;
+use super::queue::{Outbox, Queue};
+use super::record::Origin;
+use super::streamed::{Inner, Start};
+use super::track::Tracker;
+use super::window::Window;
+use super::{Stop, Streams};
+use crate::pipe::Stalled;
+use crate::plan::SampleId;
+use crate::{Error, Result};
+
+/// Bytes that are read at once: few enough that they are still in the core's cache when they are
+/// decoded.
+const BUFFER: usize = 256 << 10;
+
+/// An epoch to read.
+pub(super) struct Work {
+    pub(super) inner: Arc<Inner>,
+    pub(super) start: Start,
+    pub(super) queue: Arc<Queue>,
+    pub(super) stop: Stop,
+}
+
+impl Work {
+    pub(super) fn run(self) {
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.queue)));
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(&outbox)));
+        // A loop that waits for a thread which is gone would wait for ever.
+        let read = read.unwrap_or_else(|_| Err(Error::usage("the thread that reads panicked")));
+        if let Err(error) = read {
+            outbox.push(Err(error), 0);
+        }
+        outbox.end();
+    }
+
+    fn read(&self, outbox: &Arc<Outbox>) -> Result<()> {
+        let Start { cursor, skip } = self.start;
+        let inner = &*self.inner;
+        let (seed, epoch, rank) = inner.seed_of(cursor.epoch);
+        let window = Window::new(inner.room(cursor), seed, epoch, rank);
+        let mut dealer = Dealer::new(inner.rule(cursor), window, outbox, inner.damage(), skip);
+        let mut streams = inner.source.epoch(cursor.epoch, &self.stop)?;
+        match &inner.contents {
+            Read::Known(planned) => known(planned, &mut *streams, &mut dealer, outbox)?,
+            Read::Foreign(contents) => {
+                let joined = inner.source.is_joined();
+                foreign(contents, joined, &mut *streams, &mut dealer, outbox)?;
+            }
+        }
+        dealer.finish()
+    }
+}
+
+/// Reads shards of a manifest, all in one stream.
+fn known(
+    planned: &Planned,
+    streams: &mut dyn Streams,
+    dealer: &mut Dealer<'_>,
+    outbox: &Arc<Outbox>,
+) -> Result<()> {
+    let Planned { known, hosts, .. } = planned;
+    let mut decode = DecodeOptions::default();
+    decode.concatenated = true;
+    // A tar that was not packed may lack its end; its index says where that is.
+    decode.missing_end = known.manifest.plan.is_none();
+    let format = known.manifest.format.open()?;
+    let stream = streams.next()?;
+    let Some((name, bytes)) = stream else {
+        return Err(Error::usage("shards of a manifest come in one stream: there is none"));
+    };
+    let mut tracker = Tracker::new(known, &name);
+    let mut record = Record::default();
+    let mut input = buffered(bytes, outbox);
+    if !is_empty(&mut input, &name)? {
+        let mut decoder = format.decoder(Box::new(input), &decode);
+        loop {
+            match decoder.read(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let at = error.position().unwrap_or_else(|| decoder.position());
+                    return Err(failed(error, tracker.locate(at)));
+                }
+            }
+            let found = tracker.record(&record)?;
+            let place = known.place(found.shard.row, found.ordinal);
+            let origin = Origin::Shard(found.shard, found.ordinal);
+            dealer.take(&mut record, place, origin, found.damage)?;
+        }
+    }
+    let came = tracker.finish()?;
+    match hosts {
+        Some((hosts, _)) => hosts.check(came),
+        None => tracker.none_missing(),
+    }
+}
+
+/// Reads records of which nothing is known.
+fn foreign(
+    contents: &Foreign,
+    joined: bool,
+    streams: &mut dyn Streams,
+    dealer: &mut Dealer<'_>,
+    outbox: &Arc<Outbox>,
+) -> Result<()> {
+    let mut record = Record::default();
+    let mut shard = 0;
+    while let Some((name, bytes)) = streams.next()? {
+        let name: Arc<str> = name.into();
+        let mut input = buffered(bytes, outbox);
+        // Shards that are none have no end blocks either.
+        if joined && is_empty(&mut input, &name)? {
+            continue;
+        }
+        let mut decoder = contents.decoder(Box::new(input), joined);
+        let mut ordinal = 0;
+        loop {
+            match decoder.read(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let at = error.position().unwrap_or_else(|| decoder.position());
+                    return Err(failed(error, (name.to_string(), at)));
+                }
+            }
+            let place = Some(SampleId { shard, ordinal });
+            dealer.take(&mut record, place, Origin::Stream(Arc::clone(&name)), None)?;
+            ordinal += 1;
+        }
+        shard += 1;
+    }
+    Ok(())
+}
+
+/// Bytes of a stream in large pieces; samples are handed over before each is waited for.
+fn buffered(bytes: Box<dyn io::Read + Send>, outbox: &Arc<Outbox>) -> BufReader<Watched> {
+    BufReader::with_capacity(BUFFER, Watched { bytes, outbox: Arc::clone(outbox) })
+}
+
+fn is_empty(input: &mut BufReader<Watched>, name: &str) -> Result<bool> {
+    let start = input.fill_buf().map(<[u8]>::is_empty);
+    start.map_err(|error| failed(error.into(), (name.to_owned(), Position::default())))
+}
+
+struct Watched {
+    bytes: Box<dyn io::Read + Send>,
+    outbox: Arc<Outbox>,
+}
+
+impl io::Read for Watched {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.outbox.flush();
+        let read = self.bytes.read(buf)?;
+        self.outbox.read(read);
+        Ok(read)
+    }
+}
+
+/// The error of a stream that could not be decoded further, at this place.
+fn failed(error: FormatError, (shard, position): (String, Position)) -> Error {
+    let ErrorKind::Io(source) = error.kind() else {
+        return Error::Shard { shard, reason: error.with_position(position).to_string() };
+    };
+    match source.get_ref().and_then(|inner| inner.downcast_ref::<Stalled>()) {
+        Some(stalled) => Error::Stalled(stalled.clone()),
+        None => Error::Format(error),
+    }
+}
