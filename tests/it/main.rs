@@ -7,6 +7,7 @@ mod manifests;
 mod packing;
 mod program;
 mod reading;
+mod reading_delete;
 mod resume;
 mod s3;
 mod tidy;

@@ -3,6 +3,7 @@
 mod cat;
 mod clean;
 mod dataset;
+mod delete;
 mod index;
 mod info;
 mod ls;
@@ -19,10 +20,11 @@ use clap_complete::Shell;
 pub(crate) use cat::CatArgs;
 pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
+pub(crate) use delete::DeleteArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
-pub(crate) use output::{OutputArgs, ProgressArg};
+pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     Cat(CatArgs),
     Info(InfoArgs),
     Unpack(UnpackArgs),
+    Delete(DeleteArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
     /// Prints a completion script for a shell

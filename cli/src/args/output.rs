@@ -17,6 +17,26 @@ pub(crate) enum ProgressArg {
     None,
 }
 
+/// Flags of a command that reports and is done too soon for progress.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct ReportArgs {
+    /// Print one JSON document to stdout; messages become JSON lines on stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print errors only
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl ReportArgs {
+    /// The same, of a command without progress.
+    pub(crate) fn output(self) -> OutputArgs {
+        let Self { json, quiet } = self;
+        OutputArgs { json, quiet, progress: ProgressArg::None }
+    }
+}
+
 /// Flags of every command that reports.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Output")]

@@ -2,20 +2,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use shardpack_formats::Compression;
 use shardpack_pack::{Dataset, Error, ForeignOptions};
 use shardpack_store::{LocalOptions, LocalStore, Store};
 
 use super::s3;
-use crate::args::{DatasetArgs, WorkArgs};
+use crate::args::{DatasetArgs, S3Args, WorkArgs};
 use crate::exit::{Failure, Result};
 use crate::log::Log;
 
 /// The store that holds a dataset, and where in it: everything, or one shard.
 #[derive(Debug)]
 pub(super) struct Place {
-    store: Box<dyn Store>,
+    store: Arc<dyn Store>,
     prefix: String,
     options: ForeignOptions,
     remote: bool,
@@ -28,12 +29,16 @@ const REMOTE_JOB: u64 = 32 << 20;
 
 impl Place {
     pub(super) fn of(args: &DatasetArgs, log: Log) -> Result<Self> {
-        let path = args.path.as_path();
+        Ok(Self { options: options(args), ..Self::at(&args.path, &args.s3, log)? })
+    }
+
+    /// The place that a path or an address names.
+    pub(super) fn at(path: &Path, s3: &S3Args, log: Log) -> Result<Self> {
+        let options = ForeignOptions::default();
         if let Some(uri) = s3::uri(path)? {
-            let connection = s3::connect(&uri, &args.s3, s3::Limits::default(), log)?;
+            let connection = s3::connect(&uri, s3, s3::Limits::default(), log)?;
             let (store, prefix) = s3::place(uri, connection)?;
-            let options = options(args);
-            return Ok(Self { store: Box::new(store), prefix, options, remote: true });
+            return Ok(Self { store: Arc::new(store), prefix, options, remote: true });
         }
         let name = path.display();
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
@@ -43,9 +48,9 @@ impl Place {
         })?;
         let (root, prefix) = if meta.is_dir() { (path, String::new()) } else { one_shard(path)? };
         Ok(Self {
-            store: Box::new(LocalStore::open(root, &LocalOptions::default())),
+            store: Arc::new(LocalStore::open(root, &LocalOptions::default())),
             prefix,
-            options: options(args),
+            options,
             remote: false,
         })
     }
@@ -54,6 +59,25 @@ impl Place {
     pub(super) fn jobs(&self, work: WorkArgs, local: usize) -> usize {
         let remote = (work.memory.0 / REMOTE_JOB).clamp(1, REMOTE_JOBS) as usize;
         work.jobs.unwrap_or(if self.remote { remote } else { local })
+    }
+
+    /// The store of a dataset that has a manifest, for what cannot be done without one.
+    pub(super) fn with_manifest(&self) -> Result<Arc<dyn Store>> {
+        let hint = "shardpack index DST gives shards that something else wrote a manifest";
+        if !self.prefix.is_empty() {
+            return Err(Failure::new(format!("{}: is one shard, not a dataset", self.prefix))
+                .hint("name the folder that has manifest.json"));
+        }
+        match Dataset::open(&*self.store).map_err(Error::from) {
+            Ok(_) => Ok(Arc::clone(&self.store)),
+            Err(error @ Error::NotFound(_)) => Err(Failure::from(error).hint(hint)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether it lies behind a network.
+    pub(super) fn is_remote(&self) -> bool {
+        self.remote
     }
 
     /// The dataset, or shards without a manifest.

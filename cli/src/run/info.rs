@@ -54,7 +54,11 @@ fn head(report: &InfoReport, path: &Path, output: &mut Output) -> Result<()> {
     output.line(&format!("digest   {}", report.digest))?;
     output.line(&format!("samples  {}", count(report.samples)))?;
     if report.deleted > 0 {
-        output.line(&format!("         {} of them deleted", count(report.deleted)))?;
+        output.line(&format!(
+            "         {} of them deleted, {} live",
+            count(report.deleted),
+            count(report.live)
+        ))?;
     }
     output.line(&format!("fields   {}, {}", count(report.files), bytes(report.file_bytes)))?;
     output.line(&format!(

@@ -3,6 +3,7 @@
 mod cat;
 mod clean;
 mod dataset;
+mod delete;
 mod destination;
 mod globs;
 mod index;
@@ -36,6 +37,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Info(args) => args.output,
         Command::Unpack(args) => args.output,
         Command::Index(args) => args.output,
+        Command::Delete(args) => args.report.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -54,6 +56,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Cat(args) => cat::run(args, log, &mut output),
         Command::Info(args) => info::run(args, log, &mut output),
         Command::Unpack(args) => unpack::run(args, log, &mut output),
+        Command::Delete(args) => delete::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),

@@ -72,6 +72,12 @@ fn print(report: &VerifyReport, path: &Path, output: &mut Output) -> Result<()> 
     for caveat in &report.caveats {
         output.line(&format!("note: {caveat}"))?;
     }
+    if report.deleted > 0 {
+        let deleted = counted(report.deleted, "sample");
+        output.line(&format!(
+            "note: {deleted} of these marked as deleted, and still in the shards"
+        ))?;
+    }
     output.line(&format!("digest {}", report.digest))?;
     output.line(&verdict(report, path))
 }

@@ -35,10 +35,10 @@ mod writer;
 
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
-    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, Duplicate, Entry,
-    EntryField, FieldInfo, InfoReport, LsOptions, ShardReport, ShardSizes, Sightings, SizeBucket,
-    SplitInfo, UnpackOptions, UnpackReport, VerifyOptions, VerifyReport, adopt, cat, info, ls,
-    unpack, unpack_into, verify,
+    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DeleteOptions,
+    DeleteReport, Duplicate, Entry, EntryField, FieldInfo, InfoReport, LsOptions, ShardReport,
+    ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport, VerifyOptions,
+    VerifyReport, adopt, cat, delete, info, ls, unpack, unpack_into, verify,
 };
 pub use error::{Error, Result};
 pub use name::Template;

@@ -108,19 +108,36 @@ impl Set {
     pub(crate) fn shards(&self) -> Result<Shards> {
         let shards = Shards::new(self.rows().map(|shard| shard.samples))?.of_dataset(self.digest());
         // Keys in no shard that is seen are another split's, or another host's.
-        let mut dead = Vec::new();
-        let numbers = 0..self.seen.len() as u32;
-        for number in numbers.filter(|_| !self.manifest.tombstones.is_empty()) {
-            let shard = self.open(number)?;
-            for key in &self.manifest.tombstones {
-                let found = shard.index.position(key).map(|ordinal| ordinal as u64);
-                let place = found.map(|ordinal| SampleId { shard: number, ordinal });
-                dead.extend(place.and_then(|sample| shards.number(sample)));
-            }
-        }
+        let places = match self.manifest.tombstone_places.is_empty() {
+            true => self.look_up(&self.manifest.tombstones)?,
+            false => self.seen_places(),
+        };
+        let mut dead: Vec<u64> =
+            places.into_iter().filter_map(|sample| shards.number(sample)).collect();
         dead.sort_unstable();
         dead.dedup();
         shards.without(dead)
+    }
+
+    /// Where the manifest says that its tombstones are, as far as their shards are seen.
+    fn seen_places(&self) -> Vec<SampleId> {
+        let seen = self.seen.iter().zip(0..).map(|(seen, number)| (seen.row as u64, number));
+        let numbers: HashMap<u64, u32> = seen.collect();
+        let places = self.manifest.tombstone_places.iter();
+        let sample =
+            |&(row, ordinal): &(u64, u64)| Some(SampleId { shard: *numbers.get(&row)?, ordinal });
+        places.filter_map(sample).collect()
+    }
+
+    /// Where those of `keys` are that are there: opens each shard once.
+    fn look_up(&self, keys: &[String]) -> Result<Vec<SampleId>> {
+        let mut found = Vec::new();
+        for shard in (0..self.seen.len() as u32).filter(|_| !keys.is_empty()) {
+            let open = self.open(shard)?;
+            let positions = keys.iter().filter_map(|key| open.index.position(key));
+            found.extend(positions.map(|at| SampleId { shard, ordinal: at as u64 }));
+        }
+        Ok(found)
     }
 
     /// The manifest's rows of the shards that are seen.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// Why an object that was to be replaced was not.
+pub(crate) const REWRITTEN: &str = "another run has written it since it was read";
 
 /// A tree of objects. Keys are relative, `/`-separated, without empty, `.` or `..` parts.
 pub trait Store: fmt::Debug + Send + Sync {
@@ -19,6 +22,23 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Writes a small object in one atomic and, where asked, durable step.
     fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()>;
+
+    /// Replaces a small object that still holds `old`; fails with
+    /// [`Changed`](crate::ErrorKind::Changed) when it does not, so that of two writers who read the
+    /// same bytes one is told.
+    ///
+    /// This one looks just before it writes, which is enough under a [`lock`](Self::lock). A store
+    /// that grants no locks makes one step of both.
+    fn swap(&self, key: &str, old: &[u8], new: &[u8]) -> Result<()> {
+        let object = self.open(key)?;
+        // One byte more than expected tells a longer object.
+        let mut there = vec![0; old.len() + 1];
+        let read = object.read_at(0, &mut there)?;
+        match there.get(..read) == Some(old) {
+            true => self.put(key, new, PutMode::Replace),
+            false => Err(Error::changed(key, REWRITTEN)),
+        }
+    }
 
     /// Moves everything under one prefix to another that does not exist yet, in one atomic step
     /// where the store can ([`Exists`](crate::ErrorKind::Exists) otherwise).

@@ -12,6 +12,7 @@ pub use crate::source_suite::{assert_changed, fetch, source_suite};
 pub fn store_suite(new: &dyn Fn() -> Box<dyn Store>) {
     put_creates_or_replaces(&*new());
     one_of_many_creators_wins(&*new());
+    swaps_replace_only_what_was_read(&*new());
     rules(new, &[]);
 }
 
@@ -189,6 +190,34 @@ fn one_of_many_creators_wins(store: &dyn Store) {
         assert_eq!(read(store, &key), format!("writer {winner}").as_bytes());
     }
     assert_eq!(store.sweep("").unwrap(), 0, "the losers left nothing");
+}
+
+fn swaps_replace_only_what_was_read(store: &dyn Store) {
+    assert!(store.swap("head", b"", b"1").unwrap_err().is_not_found());
+    store.put("head", b"one", PutMode::Create).unwrap();
+    store.swap("head", b"one", b"three").unwrap();
+    for old in [&b""[..], b"one", b"thre", b"three4", b"thrEe"] {
+        let error = store.swap("head", old, b"lost").unwrap_err();
+        assert!(error.is_changed(), "{error}");
+    }
+    store.swap("head", b"three", b"").unwrap();
+    store.swap("head", b"", b"four").unwrap();
+    assert_eq!(read(store, "head"), b"four");
+    if store.locks() {
+        return; // looks and then writes: callers hold the lock
+    }
+    let barrier = Barrier::new(8);
+    let won: usize = thread::scope(|scope| {
+        let swap = |i: u8| {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                usize::from(store.swap("head", b"four", &[i]).is_ok())
+            })
+        };
+        (0..8).map(swap).collect::<Vec<_>>().into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    assert_eq!(won, 1);
 }
 
 fn prefixes_move_whole_and_replace_nothing(store: &dyn Store) {

@@ -24,7 +24,8 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<()> {
     for (name, value) in &manifest.options {
         text(name).and(text(value)).map_err(|e| e.in_field("options"))?;
     }
-    tombstones(manifest).map_err(|e| e.in_field("tombstones"))
+    tombstones(manifest).map_err(|e| e.in_field("tombstones"))?;
+    places(manifest).map_err(|e| e.in_field("tombstone_places"))
 }
 
 fn format(format: &RecordFormat) -> Result<()> {
@@ -197,6 +198,24 @@ fn tombstones(manifest: &Manifest) -> Result<()> {
         return Err(Error::corrupt("keys are not sorted, or one stands twice"));
     }
     keys.iter().try_for_each(|key| text(key))
+}
+
+/// Places are of all tombstones or of none.
+fn places(manifest: &Manifest) -> Result<()> {
+    let places = &manifest.tombstone_places;
+    if !places.is_empty() && places.len() != manifest.tombstones.len() {
+        let (places, keys) = (places.len(), manifest.tombstones.len());
+        return Err(Error::corrupt(format!("{places} places of {keys} tombstones")));
+    }
+    let mut seen = HashSet::new();
+    for &(shard, record) in places {
+        let there = usize::try_from(shard).ok().and_then(|shard| manifest.shards.get(shard));
+        if there.is_none_or(|shard| record >= shard.samples) || !seen.insert((shard, record)) {
+            let what = format!("shard {shard}, record {record} is not there, or stands twice");
+            return Err(Error::corrupt(what));
+        }
+    }
+    Ok(())
 }
 
 fn text(text: &str) -> Result<()> {

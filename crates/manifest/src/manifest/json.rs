@@ -42,6 +42,8 @@ struct Wire {
     shards: Vec<Shard>,
     #[serde(default)]
     tombstones: Vec<String>,
+    #[serde(default)]
+    tombstone_places: Vec<(u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +94,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
         plan: wire.plan,
         shards: wire.shards,
         tombstones: wire.tombstones,
+        tombstone_places: wire.tombstone_places,
     })
 }
 
@@ -152,6 +155,9 @@ pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     out.list("shards", &manifest.shards)?;
     if !manifest.tombstones.is_empty() {
         out.list("tombstones", &manifest.tombstones)?;
+    }
+    if !manifest.tombstone_places.is_empty() {
+        out.list("tombstone_places", &manifest.tombstone_places)?;
     }
     let text = out.open();
     let crc = crc32c(text.as_bytes());

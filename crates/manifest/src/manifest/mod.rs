@@ -73,6 +73,9 @@ pub struct Manifest {
     pub shards: Vec<Shard>,
     /// Keys of samples that are still in the shards and the sums but are to be skipped, sorted.
     pub tombstones: Vec<String>,
+    /// Where those samples are: number of the shard and of the record in it, from 0, of each key.
+    /// Empty where nobody looked; then a reader looks into the indexes.
+    pub tombstone_places: Vec<(u64, u64)>,
 }
 
 impl Manifest {
@@ -98,6 +101,7 @@ impl Manifest {
             plan: None,
             shards: Vec::new(),
             tombstones: Vec::new(),
+            tombstone_places: Vec::new(),
         }
     }
 

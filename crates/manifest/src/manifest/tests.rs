@@ -46,6 +46,7 @@ fn example() -> Manifest {
         .into();
     manifest.plan = Some(Fingerprint(0xfeed));
     manifest.tombstones = vec!["cat/1".into(), "dog/\"2\"".into()];
+    manifest.tombstone_places = vec![(0, 2), (1, 0)];
     manifest
 }
 
@@ -136,6 +137,10 @@ fn contradictions_are_refused_behind_a_right_checksum() {
         ("a-00001-of-00002.sources", "a-00001-of-00002.index", "shards[1].sources.path"),
         ("\"stream_bytes\":10240", "\"stream_bytes\":10241", "shards[0]"),
         ("\"cat/1\",\n    \"dog/", "\"dog/1\",\n    \"cat/", "tombstones"),
+        ("    [0,2],\n", "", "tombstone_places"),
+        ("[0,2]", "[0,3]", "tombstone_places"),
+        ("[0,2]", "[3,0]", "tombstone_places"),
+        ("[0,2]", "[1,0]", "tombstone_places"),
         ("\"order\": \"shuffle:42\"", "\"order\": \"shuffle:+42\"", "order"),
         ("\"compression\": \"none\"", "\"compression\": \"lzma\"", "compression"),
         ("{\"name\":\"webdataset\"}", "{\"name\":\"mds\"}", "format"),

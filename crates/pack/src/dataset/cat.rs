@@ -76,8 +76,10 @@ struct Candidate {
 fn find(dataset: &Dataset<'_>, name: &str, options: &CatOptions) -> Result<Found> {
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut nearest = Nearest::new(name.rsplit_once('.').map_or(name, |(key, _)| key));
+    let mut deleted = None;
     for shard in 0..dataset.shards().len() {
         if let Some(index) = shardpack_dataset::index(dataset, shard)? {
+            deleted = deleted.or(keys(name).find(|key| dataset.is_deleted(key)));
             for key in keys(name).filter(|key| !dataset.is_deleted(key)) {
                 let Some(position) = index.position(key) else { continue };
                 let Some(record) = index.get(position) else { continue };
@@ -105,9 +107,12 @@ fn find(dataset: &Dataset<'_>, name: &str, options: &CatOptions) -> Result<Found
             return Ok(Found { shard, record, key: key.clone(), field });
         }
     }
-    match candidates.first() {
-        Some(candidate) => Err(fields_there_are(name, candidate)),
-        None => Err(no_such_key(dataset, name, nearest)?),
+    match (candidates.first(), deleted) {
+        (Some(candidate), _) => Err(fields_there_are(name, candidate)),
+        (None, Some(key)) => Err(Error::NotFound(format!(
+            "sample {key:?} is deleted; `delete --undo` brings it back"
+        ))),
+        (None, None) => Err(no_such_key(dataset, name, nearest)?),
     }
 }
 
@@ -142,7 +147,8 @@ fn no_such_key(dataset: &Dataset<'_>, name: &str, mut nearest: Nearest<'_>) -> R
     if dataset.manifest().is_some() {
         for shard in 0..dataset.shards().len() {
             if let Some(index) = shardpack_dataset::index(dataset, shard)? {
-                index.iter().for_each(|record| nearest.look_at(record.key));
+                let live = index.iter().filter(|record| !dataset.is_deleted(record.key));
+                live.for_each(|record| nearest.look_at(record.key));
             }
         }
     }

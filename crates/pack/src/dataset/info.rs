@@ -39,6 +39,8 @@ pub struct InfoReport {
     pub samples: u64,
     /// Samples that the manifest says are to be skipped; they are in all other figures.
     pub deleted: u64,
+    /// Samples that are not: those that readers see.
+    pub live: u64,
     /// Files: fields of all samples.
     pub files: u64,
     /// Bytes of those files.
@@ -165,6 +167,7 @@ pub fn info(dataset: &Dataset<'_>, memory: u64, progress: &Progress) -> Result<I
             Ok(Next::Record)
         })?;
     }
+    report.live = report.samples.saturating_sub(report.deleted);
     report.digest = dataset.manifest().map_or(digest, |m| m.digest).to_string();
     let row = |(name, (files, bytes))| FieldInfo { name, files, bytes };
     report.fields = fields.into_iter().map(row).collect();

@@ -8,6 +8,7 @@ mod adopt;
 mod against;
 mod cat;
 mod check;
+mod delete;
 mod info;
 mod keys;
 mod ls;
@@ -27,6 +28,7 @@ pub(crate) use shardpack_dataset::{Dataset, DatasetShard};
 
 pub use adopt::{AdoptOptions, AdoptReport, adopt};
 pub use cat::{CatOptions, cat};
+pub use delete::{DeleteOptions, DeleteReport, delete};
 pub use info::{ClassCount, FieldInfo, InfoReport, ShardSizes, SizeBucket, SplitInfo, info};
 pub use ls::{Entry, EntryField, LsOptions, ls};
 pub use report::{AgainstReport, Damage, Duplicate, ShardReport, Sightings, VerifyReport};

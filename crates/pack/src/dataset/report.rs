@@ -29,6 +29,9 @@ pub struct VerifyReport {
     pub file_bytes: u64,
     /// Bytes of the shards.
     pub shard_bytes: u64,
+    /// Samples that the manifest marks as deleted. They are checked like all others, and are in all
+    /// other figures: their bytes are still part of the shards.
+    pub deleted: u64,
     /// Digest of the samples that are whole: that of the manifest when nothing is damaged.
     pub digest: String,
     /// Each shard.
@@ -138,7 +141,8 @@ pub struct AgainstReport {
     pub extra: Sightings,
     /// Files whose bytes are others.
     pub different: Sightings,
-    /// Files that the options of the pack leave out, so that they are not missing.
+    /// Files that the options of the pack leave out, or whose sample is deleted: they are not
+    /// missing, and not compared.
     pub left_out: u64,
 }
 

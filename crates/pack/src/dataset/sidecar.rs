@@ -14,10 +14,11 @@ pub(super) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
     let Some((row, file)) = row.and_then(|row| Some((row, row.sources.as_ref()?))) else {
         return Ok(Names::new());
     };
-    let names = match proved(dataset.store(), file, &format!("the list of file names of {}", row.path))? {
-        Ok(bytes) => sources::parse(&bytes),
-        Err(reason) => Err(reason),
-    };
+    let names =
+        match proved(dataset.store(), file, &format!("the list of file names of {}", row.path))? {
+            Ok(bytes) => sources::parse(&bytes),
+            Err(reason) => Err(reason),
+        };
     names.map_err(|reason| Error::Shard { shard: file.path.clone(), reason })
 }
 

@@ -1,6 +1,6 @@
 //! Proving a dataset.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use shardpack_formats::Position;
@@ -219,6 +219,7 @@ fn gather(
         has_manifest: dataset.manifest().is_some(),
         quick: options.quick,
         shards: checked.len() as u64,
+        deleted: dataset.manifest().map_or(0, |m| m.tombstones.len() as u64),
         ..VerifyReport::default()
     };
     let (mut digest, mut places, mut fields) =
@@ -239,10 +240,44 @@ fn gather(
         fields = fields.zip(of_shard).map(|(sum, shard)| add(sum, shard));
     }
     report.digest = digest.to_string();
+    for damage in &mut report.damage {
+        if damage.key.as_ref().is_some_and(|key| dataset.is_deleted(key)) {
+            damage.reason.push_str("; the sample is deleted, readers pass over it");
+        }
+    }
+    // A damaged record is in no place.
+    let marks = dataset.manifest().filter(|_| !options.quick && report.damage.is_empty());
+    if let Some(reason) = marks.and_then(|manifest| wrong_mark(manifest, &places)) {
+        report.damage.push(beside(staging::MANIFEST, reason));
+    }
     report.duplicates = keys::duplicates(dataset, places, |place| key_at(dataset, place, options))?;
     sums(dataset, fields, &mut report);
     report.caveats = caveats(dataset, options, undecoded, &skipped);
     Ok(report)
+}
+
+/// The first tombstone that is of no sample, or of one elsewhere than the manifest says.
+fn wrong_mark(manifest: &Manifest, places: &[KeyPlace]) -> Option<String> {
+    let hashes = manifest.tombstones.iter().map(|key| keys::hash(key));
+    let wanted: HashMap<u128, usize> = hashes.zip(0..).collect();
+    let mut found = vec![None; manifest.tombstones.len()];
+    for place in places {
+        if let Some(&number) = wanted.get(&place.hash) {
+            found[number] = Some((u64::from(place.shard), u64::from(place.record)));
+        }
+    }
+    let stated = |i: usize| manifest.tombstone_places.get(i).copied();
+    let right = |(i, found): (usize, &Option<_>)| {
+        found.is_some() && stated(i).is_none_or(|s| Some(s) == *found)
+    };
+    let wrong = found.iter().enumerate().position(|mark| !right(mark))?;
+    let key = manifest.tombstones.get(wrong)?;
+    Some(match found.get(wrong)? {
+        None => format!("no sample has the key {key:?}, which is marked as deleted"),
+        Some((shard, record)) => format!(
+            "{key:?}, which is marked as deleted, is record {record} of shard {shard}, not where the mark says"
+        ),
+    })
 }
 
 fn add(
@@ -278,7 +313,8 @@ fn sums(
 fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -> Result<String> {
     let number = place.shard as usize;
     if let Some(manifest) = dataset.manifest()
-        && let Ok(index) = shardpack_dataset::examine(dataset.store(), manifest, &manifest.shards[number])?
+        && let Ok(index) =
+            shardpack_dataset::examine(dataset.store(), manifest, &manifest.shards[number])?
     {
         return Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default());
     }

@@ -13,6 +13,7 @@ use super::calls::Calls;
 use super::fault::{Class, Fault};
 use super::options::S3Encryption;
 use super::range::{Pinned, stamp};
+use crate::store::REWRITTEN;
 use crate::{Error, ErrorKind, PutMode, Result};
 
 /// A bucket and a key that are being written.
@@ -96,6 +97,15 @@ pub(super) fn crc64nvme(bytes: &[u8]) -> u64 {
     crc.value()
 }
 
+/// What must hold of a key for a write to count.
+enum Condition {
+    Any,
+    /// Nothing is there.
+    Free,
+    /// The object of this ETag is there.
+    Still(String),
+}
+
 /// Writes an object whose bytes are all here.
 pub(super) async fn put(
     calls: &Calls,
@@ -103,14 +113,55 @@ pub(super) async fn put(
     bytes: bytes::Bytes,
     mode: PutMode,
 ) -> Result<()> {
+    let condition = match mode {
+        PutMode::Create => Condition::Free,
+        PutMode::Replace => Condition::Any,
+    };
+    match put_if(calls, target, bytes, condition).await? {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Exists, target.name())),
+    }
+}
+
+/// Replaces an object that still holds `old`: its bytes are read with the ETag that the write then
+/// asks for.
+pub(super) async fn swap(
+    calls: &Calls,
+    target: &Target,
+    old: &[u8],
+    new: bytes::Bytes,
+) -> Result<()> {
+    let found = head(calls, target).await?;
+    let same = found.len == old.len() as u64 && holds(calls, target, &found, old).await?;
+    let condition = found.etag.filter(|_| same).map(Condition::Still);
+    if let Some(condition) = condition
+        && put_if(calls, target, new, condition).await?
+    {
+        return Ok(());
+    }
+    Err(Error::changed(target.name(), REWRITTEN))
+}
+
+/// False when the condition does not hold.
+async fn put_if(
+    calls: &Calls,
+    target: &Target,
+    bytes: bytes::Bytes,
+    condition: Condition,
+) -> Result<bool> {
     let name = target.name();
     let crc64 = crc64nvme(&bytes);
-    let none = (mode == PutMode::Create).then(|| "*".to_owned());
+    let (none, etag) = match condition {
+        Condition::Any => (None, None),
+        Condition::Free => (Some("*".to_owned()), None),
+        Condition::Still(etag) => (None, Some(etag)),
+    };
     let (written, unknown) = calls
         .write("PutObject", &name, bytes.len() as u64, || {
             let request = calls.client.put_object().bucket(&target.bucket).key(&target.key);
             let request = dressed!(request, calls, &target.key)
                 .set_if_none_match(none.clone())
+                .set_if_match(etag.clone())
                 .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
                 .checksum_crc64_nvme(encoded(crc64))
                 .content_length(bytes.len() as i64)
@@ -127,17 +178,12 @@ pub(super) async fn put(
             }
         })
         .await?;
-    if written {
-        return Ok(());
+    if written || !unknown {
+        return Ok(written);
     }
     // An earlier try of ours may be what is there now.
-    if unknown {
-        let found = head(calls, target).await?;
-        if found.len == bytes.len() as u64 && holds(calls, target, &found, &bytes).await? {
-            return Ok(());
-        }
-    }
-    Err(Error::new(ErrorKind::Exists, name))
+    let found = head(calls, target).await?;
+    Ok(found.len == bytes.len() as u64 && holds(calls, target, &found, &bytes).await?)
 }
 
 async fn holds(calls: &Calls, target: &Target, found: &Head, bytes: &[u8]) -> Result<bool> {

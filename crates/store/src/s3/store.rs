@@ -6,7 +6,7 @@ use super::connect::S3;
 use super::list::list;
 use super::multipart::{abort, unfinished};
 use super::object::S3Object;
-use super::put::{Target, doubts, head, put, remove};
+use super::put::{Target, doubts, head, put, remove, swap};
 use super::upload::S3Upload;
 use super::uri::{LONGEST_KEY, S3Uri};
 use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload, key};
@@ -95,6 +95,12 @@ impl Store for S3Store {
         let target = self.target(key)?;
         let bytes = bytes::Bytes::copy_from_slice(bytes);
         self.s3.wait(put(self.s3.calls(), &target, bytes, mode))
+    }
+
+    fn swap(&self, key: &str, old: &[u8], new: &[u8]) -> Result<()> {
+        let target = self.target(key)?;
+        let new = bytes::Bytes::copy_from_slice(new);
+        self.s3.wait(swap(self.s3.calls(), &target, old, new))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
