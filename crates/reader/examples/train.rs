@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use shardpack_reader::plan::{Part, Shuffle};
-use shardpack_reader::{Channel, ReadOptions, Reader};
+use shardpack_reader::{Channel, ChannelReader, ReadOptions, Reader};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reader = match (&channel, &place) {
         (Some(name), None) => Channel::open(name)?.reader(options)?,
         (Some(name), Some(place)) => Channel::at(name, place)?.reader(options)?,
-        (None, Some(place)) => Reader::open(place, options)?,
+        (None, Some(place)) => ChannelReader::Seek(Reader::open(place, options)?),
         (None, None) => return Err("usage: train DATASET, or train --channel NAME".into()),
     };
     for epoch in 0..epochs {

@@ -7,6 +7,7 @@
 
 mod channel;
 mod deliver;
+mod either;
 mod error;
 mod inflate;
 mod open;
@@ -22,6 +23,7 @@ mod stats;
 pub mod stream;
 
 pub use channel::Channel;
+pub use either::{ChannelReader, ChannelSamples};
 pub use error::{Error, Result};
 pub use options::{Damage, ReadOptions};
 pub use reader::{Reader, Samples};

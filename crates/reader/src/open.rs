@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use shardpack_channel::{InputMode, Place};
-use shardpack_dataset::MANIFEST;
+use shardpack_channel::{InputMode, Place, RecordWrapper};
+use shardpack_dataset::{Dataset, ForeignOptions, MANIFEST};
 use shardpack_manifest::Manifest;
 use shardpack_store::{LocalOptions, LocalStore, S3, S3Options, S3Store, S3Uri, Store};
 
-use crate::plan::{Hosts, Part, State};
+use crate::pipe::{Pipe, PipeOptions};
+use crate::plan::{Hosts, Part, Shuffle, State};
 use crate::set::Set;
-use crate::{Channel, Error, ReadOptions, Reader, Result};
+use crate::stream::{Contents, Objects, Streamed};
+use crate::{Channel, ChannelReader, Error, ReadOptions, Reader, Result};
 
 /// Threads on local paths, at most.
 const LOCAL_THREADS: usize = 4;
@@ -32,7 +34,7 @@ impl Reader {
         let remote = S3Uri::is_one(place);
         let store = open(place)?;
         let beside = Path::new(place).parent().filter(|_| !remote);
-        let (manifest, indexes) = find_manifest(&store, beside, &options)?;
+        let (manifest, indexes) = find_manifest(Some(&store), beside, &options)?;
         let split = options.split.clone();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
         let threads = threads(&options, remote);
@@ -60,42 +62,96 @@ impl Reader {
 
 impl Channel {
     /// A reader of this channel. Rank and world are those of the container where `options` has
-    /// none.
-    pub fn reader(&self, options: ReadOptions) -> Result<Reader> {
+    /// none. Without a manifest, of shards that something else wrote.
+    pub fn reader(&self, options: ReadOptions) -> Result<ChannelReader> {
         self.read(options, None)
     }
 
     /// The same, from where `state` was saved.
-    pub fn resume(&self, options: ReadOptions, state: &State) -> Result<Reader> {
+    pub fn resume(&self, options: ReadOptions, state: &State) -> Result<ChannelReader> {
         self.read(options, Some(state))
     }
 
-    fn read(&self, mut options: ReadOptions, state: Option<&State>) -> Result<Reader> {
-        if self.mode() == InputMode::Pipe {
-            return Err(Error::usage(format!(
-                "channel {:?} is a Pipe: it has no files to look into",
-                self.name()
-            )));
-        }
-        let (store, beside, remote): (_, _, bool) = match &self.place().place {
-            Place::Uri(uri) => (open(uri)?, None, true),
-            Place::Path(path) => (local(path), path.parent(), self.mode() == InputMode::FastFile),
-        };
-        let (manifest, indexes) = find_manifest(&store, beside, &options)?;
-        let named = manifest.splits.iter().any(|split| split.name == self.name());
-        let split = options.split.take().or_else(|| named.then(|| self.name().to_owned()));
-        let sharded = self.is_sharded();
-        let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
+    fn read(&self, mut options: ReadOptions, state: Option<&State>) -> Result<ChannelReader> {
         let part = match options.part {
             Some(part) => part,
             None => Part { replicas: options.replicas, ..self.part()? },
         };
         options.part = Some(part);
+        match (&self.place().place, self.mode()) {
+            (Place::Path(path), InputMode::Pipe) => self.stream(path, part, options, state),
+            (Place::Path(path), mode) => {
+                self.seek(local(path), path.parent(), mode == InputMode::FastFile, options, state)
+            }
+            (Place::Uri(uri), _) => self.seek(open(uri)?, None, true, options, state),
+        }
+    }
+
+    /// Shards that can be sought.
+    fn seek(
+        &self,
+        store: Arc<dyn Store>,
+        above: Option<&Path>,
+        remote: bool,
+        mut options: ReadOptions,
+        state: Option<&State>,
+    ) -> Result<ChannelReader> {
+        let part = options.part.unwrap_or_default();
+        let (manifest, indexes) = match find_manifest(Some(&store), above, &options) {
+            Err(Error::NotFound(looked)) => return foreign(store, part, options, state, looked),
+            found => found?,
+        };
+        let split = self.split(&manifest, &options);
+        let sharded = self.is_sharded();
+        let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
         if sharded && options.plan.length.is_none() {
             options.plan.length = Some(self.length(&set, part, &options)?);
         }
         let threads = threads(&options, remote);
-        Reader::new(set, options, threads, state)
+        Reader::new(set, options, threads, state).map(ChannelReader::Seek)
+    }
+
+    /// A FIFO an epoch.
+    fn stream(
+        &self,
+        path: &Path,
+        part: Part,
+        mut options: ReadOptions,
+        state: Option<&State>,
+    ) -> Result<ChannelReader> {
+        let contents = match (&self.config().wrapper, find_manifest(None, path.parent(), &options))
+        {
+            (RecordWrapper::RecordIo, _) => {
+                Contents::Wrapped { fields: options.attributes.clone(), dmlc_parts: false }
+            }
+            (RecordWrapper::None, Ok((manifest, indexes))) => {
+                options.split = self.split(&manifest, &options);
+                let hosts = self.is_sharded().then(|| self.hosts());
+                Contents::Dataset { manifest: Box::new(manifest), indexes, hosts }
+            }
+            (RecordWrapper::None, Err(Error::NotFound(looked))) => match &options.format {
+                Some(name) => {
+                    let format = shardpack_formats::open(name, &Default::default())?;
+                    Contents::Foreign { format, decode: Default::default() }
+                }
+                None => {
+                    return Err(Error::NotFound(format!(
+                        "channel {:?} is a Pipe and nothing says what is in it: {looked}; give a \
+                         manifest, or the name of the format",
+                        self.name()
+                    )));
+                }
+            },
+            (RecordWrapper::None, Err(error)) => return Err(error),
+        };
+        let pipe = Arc::new(Pipe::new(path, PipeOptions::default()));
+        Streamed::new(pipe, contents, part, options, state).map(ChannelReader::Stream)
+    }
+
+    /// The split that this channel is of.
+    fn split(&self, manifest: &Manifest, options: &ReadOptions) -> Option<String> {
+        let named = manifest.splits.iter().any(|split| split.name == self.name());
+        options.split.clone().or_else(|| named.then(|| self.name().to_owned()))
     }
 
     /// Positions of an epoch that all hosts can agree on without asking each other.
@@ -105,6 +161,26 @@ impl Channel {
         let world = part.world / part.replicas.max(1);
         hosts.length(world, options.plan.batch.unwrap_or(1), options.plan.tail)
     }
+}
+
+/// Shards without a manifest: `looked` is where one was looked for.
+fn foreign(
+    store: Arc<dyn Store>,
+    part: Part,
+    options: ReadOptions,
+    state: Option<&State>,
+    looked: String,
+) -> Result<ChannelReader> {
+    let how = ForeignOptions { format: options.format.clone(), ..Default::default() };
+    let found = Dataset::foreign(&*store, "", &how).map_err(|error| match error.into() {
+        Error::NotFound(what) => Error::NotFound(format!("{what}; {looked}")),
+        error => error,
+    })?;
+    let format = shardpack_formats::open(found.format(), found.format_options())?;
+    let contents = Contents::Foreign { format, decode: found.decode().clone() };
+    let seed = (options.plan.shuffle != Shuffle::Off).then_some(options.plan.seed);
+    let objects = Arc::new(Objects::new(Arc::clone(&store), &found, seed));
+    Streamed::new(objects, contents, part, options, state).map(ChannelReader::Stream)
 }
 
 fn threads(options: &ReadOptions, remote: bool) -> usize {
@@ -137,7 +213,7 @@ fn local(path: &Path) -> Arc<dyn Store> {
 /// The manifest of these shards, and the store that it is in: where the options say, with the
 /// shards, in the folder above them, or in the channel beside theirs that is called `manifest`.
 fn find_manifest(
-    shards: &Arc<dyn Store>,
+    shards: Option<&Arc<dyn Store>>,
     above: Option<&Path>,
     options: &ReadOptions,
 ) -> Result<(Manifest, Arc<dyn Store>)> {
@@ -147,7 +223,7 @@ fn find_manifest(
         return Ok((manifest_of(&*store)?, store));
     }
     let above = above.into_iter().flat_map(|above| [above.to_owned(), above.join("manifest")]);
-    let stores = std::iter::once(Arc::clone(shards)).chain(above.map(|path| local(&path)));
+    let stores = shards.cloned().into_iter().chain(above.map(|path| local(&path)));
     let mut looked = Vec::new();
     for store in stores {
         match manifest_of(&*store) {

@@ -17,6 +17,12 @@ pub struct ReadOptions {
     /// Where `manifest.json` is, with its `index/`: a folder, or an `s3://` address. Default: with
     /// the shards, in the folder above them, or in the channel called `manifest`.
     pub manifest: Option<String>,
+    /// Name of the format of shards without a manifest. Default: by their names and first bytes; a
+    /// FIFO has neither.
+    pub format: Option<String>,
+    /// Fields that the records of a RecordIO-wrapped FIFO become, in turn: the request's
+    /// `AttributeNames`. Default `data`: each record is a whole object.
+    pub attributes: Vec<String>,
     /// The split to read. Default: the one that is called like the channel, else all.
     pub split: Option<String>,
     /// Reads under way at the same time, each by a thread; 0 reads on the caller's thread. Default:
@@ -36,6 +42,8 @@ impl Default for ReadOptions {
             part: None,
             replicas: 1,
             manifest: None,
+            format: None,
+            attributes: vec!["data".into()],
             split: None,
             threads: None,
             memory: 64 << 20,

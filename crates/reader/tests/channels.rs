@@ -9,7 +9,7 @@ use std::time::Duration;
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{PackOptions, Progress, pack};
 use shardpack_reader::plan::Tail;
-use shardpack_reader::{Channel, Error, ReadOptions, Reader};
+use shardpack_reader::{Channel, ChannelReader, Error, ReadOptions, Reader};
 use shardpack_store::{LocalOptions, LocalStore, MemoryTree};
 use shardpack_testkit::fuse;
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl Job {
         Channel::find(name, None, &|variable| self.env.get(variable).cloned())
     }
 
-    fn reader(&self) -> shardpack_reader::Result<Reader> {
+    fn reader(&self) -> shardpack_reader::Result<ChannelReader> {
         let mut options = ReadOptions::default();
         options.plan.tail = Tail::Mask;
         self.channel("train")?.reader(options)
@@ -65,7 +65,7 @@ const FILE: &str =
 const ONE_HOST: &str = r#"{"current_host": "algo-1", "hosts": ["algo-1"]}"#;
 
 /// Steps, and the digest of the real samples of an epoch.
-fn epoch(reader: &Reader) -> (u64, Digest) {
+fn epoch(reader: &ChannelReader) -> (u64, Digest) {
     let mut samples = reader.epoch(0);
     let steps = samples.by_ref().map(Result::unwrap).count() as u64;
     (steps, samples.digest())
@@ -144,9 +144,6 @@ fn missing_parts_are_named() {
     fs::remove_file(shard.path()).unwrap();
     let error = job.reader().unwrap_err().to_string();
     assert!(error.contains(shard.file_name().to_str().unwrap()), "{error}");
-    fs::remove_dir_all(job.path("input/data/manifest")).unwrap();
-    let error = job.reader().unwrap_err().to_string();
-    assert!(error.contains("no manifest.json: looked in"), "{error}");
     fs::remove_dir_all(job.path("input/data/train")).unwrap();
     let error = job.channel("train").unwrap_err().to_string();
     assert!(error.contains("from SAGEMAKER_BASE_DIR"), "{error}");
@@ -160,7 +157,7 @@ fn a_path_stands_in_for_a_channel() {
     let channel = Channel::find("train", Some(place), &|_| None).unwrap();
     assert_eq!(epoch(&channel.reader(ReadOptions::default()).unwrap()).1, manifest.digest);
     let reader = Reader::open(place, ReadOptions::default()).unwrap();
-    assert_eq!(epoch(&reader).1, manifest.digest);
+    assert_eq!(epoch(&ChannelReader::Seek(reader)).1, manifest.digest);
     let error =
         Reader::open(Path::new(place).join("none").to_str().unwrap(), ReadOptions::default())
             .unwrap_err();
@@ -185,4 +182,42 @@ fn a_mount_is_listed_once_and_each_shard_opened_once() {
     assert!(calls.contains("list 1\n") && calls.contains(&opens), "{calls}");
     drop(reader);
     drop(session);
+}
+
+/// Streams all shards through the FIFO of epoch 0, as SageMaker does.
+fn stream(job: &Job, shards: &Path) -> std::thread::JoinHandle<std::io::Result<()>> {
+    let fifo = job.path("input/data/train_0");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let mut shards: Vec<_> = fs::read_dir(shards).unwrap().map(|e| e.unwrap().path()).collect();
+    shards.sort();
+    std::thread::spawn(move || {
+        let mut fifo = fs::OpenOptions::new().write(true).open(fifo)?;
+        shards.iter().try_for_each(|path| std::io::Write::write_all(&mut fifo, &fs::read(path)?))
+    })
+}
+
+#[test]
+fn the_same_loop_reads_the_same_samples_from_a_pipe() {
+    let (job, manifest) = Job::new(&FILE.replacen("File", "Pipe", 1), ONE_HOST);
+    let (train, shards) = (job.path("input/data/train"), job.path("objects"));
+    fs::rename(&train, &shards).unwrap();
+    let writer = stream(&job, &shards);
+    let reader = job.reader().unwrap();
+    assert!(matches!(reader, ChannelReader::Stream(_)));
+    assert_eq!(epoch(&reader), (200, manifest.digest));
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
+fn shards_without_a_manifest_are_read_with_fewer_promises() {
+    let (job, _) = Job::new(FILE, ONE_HOST);
+    fs::remove_dir_all(job.path("input/data/manifest")).unwrap();
+    let reader = job.reader().unwrap();
+    assert!(!reader.promises().checked);
+    assert_eq!(reader.epoch(0).map(Result::unwrap).count(), 200);
+    let (job, _) = Job::new(&FILE.replacen("File", "Pipe", 1), ONE_HOST);
+    fs::remove_dir_all(job.path("input/data/manifest")).unwrap();
+    let error = job.reader().unwrap_err().to_string();
+    assert!(error.contains("is a Pipe and nothing says what is in it"), "{error}");
 }

@@ -292,8 +292,10 @@ const FOLDER: &str = "SHARDPACK_TEST_FIFOS";
 fn read_in_another_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = std::path::PathBuf::from(folder);
-    let mut options = shardpack_reader::pipe::PipeOptions::default();
-    options.locks = Some(folder.join("locks"));
+    let options = shardpack_reader::pipe::PipeOptions {
+        locks: Some(folder.join("locks")),
+        ..Default::default()
+    };
     let set = Make::tiny("tfrecord").dataset();
     println!("{}", first_error(&set, Pipe::new(folder.join("train"), options)));
 }

@@ -1,0 +1,90 @@
+//! One face for both ways of reading: shards that can be sought, and streams that cannot.
+
+use shardpack_manifest::Digest;
+
+use crate::plan::State;
+use crate::stream::{Promises, StreamSamples, Streamed};
+use crate::{Reader, Result, Sample, Samples, Stats};
+
+/// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ChannelReader {
+    /// Files, mounts and S3.
+    Seek(Reader),
+    /// FIFOs, and shards without a manifest.
+    Stream(Streamed),
+}
+
+impl ChannelReader {
+    /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
+    pub fn epoch(&self, epoch: u64) -> ChannelSamples {
+        match self {
+            Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
+            Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
+        }
+    }
+
+    /// What holds for its samples in this mode.
+    pub fn promises(&self) -> Promises {
+        match self {
+            Self::Seek(_) => Promises::SOUGHT,
+            Self::Stream(streamed) => streamed.promises(),
+        }
+    }
+}
+
+/// A rank's samples of one epoch.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ChannelSamples {
+    /// Of files, mounts and S3.
+    Seek(Samples),
+    /// Of FIFOs, and of shards without a manifest.
+    Stream(StreamSamples),
+}
+
+impl ChannelSamples {
+    /// What to save to go on behind the samples so far; none without a manifest.
+    pub fn state(&self) -> Option<State> {
+        match self {
+            Self::Seek(samples) => Some(samples.state()),
+            Self::Stream(samples) => samples.state(),
+        }
+    }
+
+    /// Samples that are left, padding included; none without a manifest.
+    pub fn left(&self) -> Option<u64> {
+        match self {
+            Self::Seek(samples) => Some(samples.left()),
+            Self::Stream(samples) => samples.left(),
+        }
+    }
+
+    /// What was read, and what was waited for.
+    pub fn stats(&self) -> &Stats {
+        match self {
+            Self::Seek(samples) => samples.stats(),
+            Self::Stream(samples) => samples.stats(),
+        }
+    }
+
+    /// Sum of the digests of the real samples so far.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Seek(samples) => samples.digest(),
+            Self::Stream(samples) => samples.digest(),
+        }
+    }
+}
+
+impl Iterator for ChannelSamples {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Result<Sample>> {
+        match self {
+            Self::Seek(samples) => samples.next(),
+            Self::Stream(samples) => samples.next(),
+        }
+    }
+}
