@@ -66,7 +66,7 @@ fn read(uri: &str, threads: u64, piece: u64) -> Result<(usize, u64)> {
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let mut done = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        let mut done = workers.into_iter().map(thread::ScopedJoinHandle::join);
         done.try_for_each(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
     })?;
     Ok((ranges.len(), ranges.iter().map(|(_, _, len)| len).sum()))
