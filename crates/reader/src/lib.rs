@@ -4,6 +4,7 @@
 //! which rank; it computes and reads nothing. [`Reader`] is the read path; `deliver.rs` is the only
 //! place that starts threads.
 
+pub mod coverage;
 mod deliver;
 mod error;
 mod inflate;
