@@ -54,6 +54,16 @@ pub enum Error {
     },
     /// A sample failed its check. Reading can go on behind it.
     Damaged(Skipped),
+    /// A line of a coverage log that is damaged, or makes no sense where it stands. What was seen
+    /// cannot be proved with it.
+    Log {
+        /// The file.
+        file: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// More samples failed than may be replaced.
     TooManyDamaged {
         /// How many may be.
@@ -110,6 +120,7 @@ impl fmt::Display for Error {
             Error::Channel(_) => write!(f, "the container's configuration cannot be used"),
             Error::NotFound(what) => write!(f, "{what}"),
             Error::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
+            Error::Log { file, line, reason } => write!(f, "{file}, line {line}: {reason}"),
             Error::Damaged(sample) => write!(f, "{sample}"),
             Error::TooManyDamaged { most, last } => {
                 write!(f, "more than {most} samples failed their check; the last: {last}")

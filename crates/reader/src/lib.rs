@@ -6,6 +6,7 @@
 //! threads.
 
 mod channel;
+pub mod coverage;
 mod deliver;
 mod either;
 mod error;

@@ -1,6 +1,7 @@
 //! The read path: plan, windows, samples.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
 
@@ -122,6 +123,17 @@ impl Reader {
         self.set.find(key)
     }
 
+    /// The key of the sample at a place, from its index.
+    pub fn key(&self, sample: SampleId) -> Result<String> {
+        let shard = self.set.open(sample.shard)?;
+        let SampleId { ordinal, .. } = sample;
+        let record = usize::try_from(ordinal).ok().and_then(|i| shard.index.get(i));
+        record.map(|record| record.key.to_owned()).ok_or_else(|| Error::Shard {
+            shard: shard.path.clone(),
+            reason: format!("no sample {ordinal}"),
+        })
+    }
+
     /// Reads samples on this thread.
     fn load(&self, samples: &[SampleId]) -> Result<Batch> {
         let mut sorted: Vec<u32> = (0..samples.len() as u32).collect();
@@ -186,6 +198,10 @@ pub struct Samples {
     /// Steps that were handed out.
     taken: u64,
     failed: bool,
+    /// Tells this iterator from every other of the process.
+    pass: u64,
+    /// Positions whose own sample was damaged.
+    lost: Vec<u64>,
     digest: Digest,
     hasher: SampleHasher,
     stats: Stats,
@@ -203,6 +219,8 @@ impl Samples {
             row: 0,
             taken: 0,
             failed: false,
+            pass: PASSES.fetch_add(1, Relaxed),
+            lost: Vec::new(),
             digest: Digest::default(),
             hasher: SampleHasher::default(),
             stats: Stats::default(),
@@ -229,6 +247,12 @@ impl Samples {
     /// digest in the manifest: every sample was handed out exactly once.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// For a log of what was consumed.
+    pub(crate) fn progress(&self) -> Progress<'_> {
+        let Self { reader, share, pass, taken, lost, .. } = self;
+        Progress { plan: &reader.plan, share, pass: *pass, taken: *taken, lost }
     }
 
     fn advance(&mut self) -> Result<Option<Sample>> {
@@ -279,6 +303,7 @@ impl Samples {
 
     /// A neighbour in place of a damaged sample.
     fn replace(&mut self, row: usize, position: u64, error: Error) -> Result<Sample> {
+        self.lost.push(position);
         let Damage::Skip { most } = self.reader.damage else { return Err(error) };
         let Error::Damaged(skipped) = error else { return Err(error) };
         self.stats.skipped.push(skipped.clone());
@@ -293,6 +318,21 @@ impl Samples {
             None => Err(Error::Damaged(skipped)),
         }
     }
+}
+
+/// How many iterators this process has made.
+static PASSES: AtomicU64 = AtomicU64::new(0);
+
+/// How far an iterator has come.
+#[derive(Debug)]
+pub(crate) struct Progress<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) share: &'a Share,
+    pub(crate) pass: u64,
+    /// Steps that were handed out.
+    pub(crate) taken: u64,
+    /// Positions of those whose own sample was damaged.
+    pub(crate) lost: &'a [u64],
 }
 
 /// Samples of padding that are read at once.

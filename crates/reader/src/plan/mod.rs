@@ -181,6 +181,7 @@ impl Part {
 pub struct Plan {
     shards: Arc<Shards>,
     options: PlanOptions,
+    part: Part,
     rank: u64,
     world: u64,
     lanes: u64,
@@ -198,7 +199,7 @@ impl Plan {
         let lanes = options.lanes.unwrap_or_else(|| default_lanes(&shards, &options, world));
         let length = options.length.unwrap_or(shards.live());
         let start = Cursor::default();
-        let plan = Self { shards, options, rank, world, lanes, length, start };
+        let plan = Self { shards, options, part, rank, world, lanes, length, start };
         plan.check()?;
         Ok(plan)
     }
@@ -236,6 +237,11 @@ impl Plan {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Which part of the job it is for.
+    pub fn part(&self) -> Part {
+        self.part
     }
 
     /// Where it starts: at the first epoch, or where its state was saved.

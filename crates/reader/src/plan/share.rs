@@ -177,6 +177,13 @@ impl Share {
         (self.first % stride..self.epoch.lanes()).step_by(stride as usize)
     }
 
+    /// Where all ranks start, how many steps the rank has, and of a worker's part: worker, workers
+    /// and batch.
+    pub(crate) fn extent(&self) -> (u64, u64, Option<(u64, u64, u64)>) {
+        let split = self.split.map(|split| (split.worker, split.workers, split.batch));
+        (self.base, self.len, split)
+    }
+
     /// Whether padding says that it is not real.
     pub(crate) fn is_masked(&self) -> bool {
         self.masked

@@ -1,0 +1,189 @@
+//! Writing a log.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::log::{Head, MAX_LINE, Pass, Worker, sealed, took};
+use crate::plan::{Cursor, Part, State};
+use crate::reader::{Reader, Samples};
+use crate::{Error, Result};
+
+/// How often a loop that notes every step gets a line.
+const EVERY: Duration = Duration::from_secs(1);
+/// Lost positions of one line, of at most 15 digits each.
+const LOST: usize = MAX_LINE / 16 - 64;
+
+/// The log of what one process consumes: a file of its own, appended to and never read.
+///
+/// It survives `kill -9` but for the steps since the last line: at most a second's, and none before a
+/// checkpoint if [`sync`](Self::sync) is called before it is saved. What is lost so was never part of a
+/// checkpoint, and is read again.
+#[derive(Debug)]
+pub struct Coverage {
+    file: File,
+    path: PathBuf,
+    /// Length of the whole lines.
+    len: u64,
+    /// The process that writes: a fork must not write into the same file.
+    process: u32,
+    part: Part,
+    state: State,
+    now: Option<Now>,
+    written: Instant,
+}
+
+/// How far the present pass has come.
+#[derive(Debug)]
+struct Now {
+    /// The iterator that it walks.
+    pass: u64,
+    took: u64,
+    /// As far as the file says.
+    told: u64,
+    /// Positions to tell of, and how many the iterator has told in all.
+    lost: Vec<u64>,
+    seen: usize,
+}
+
+impl Coverage {
+    /// Begins a log in `folder`, which is made if need be, for what comes from `reader`. One for
+    /// each process and each reader; give all of a job the same folder, or collect theirs.
+    ///
+    /// The file is called `rank-R-TIME-PROCESS.coverage`.
+    pub fn create(folder: impl AsRef<Path>, reader: &Reader) -> Result<Self> {
+        let plan = reader.plan();
+        let (part, state) = (plan.part(), plan.state(Cursor::default()));
+        let started = now();
+        let text = sealed(&Head { part, started, state: &state }.to_string());
+        let folder = folder.as_ref();
+        let failed = |path: &Path, e| store_error(path, e);
+        fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+        let process = std::process::id();
+        let mut number = 0;
+        let (path, mut file) = loop {
+            let again = if number == 0 { String::new() } else { format!("-{number}") };
+            let name = format!("rank-{}-{started}-{process}{again}.coverage", part.rank);
+            let path = folder.join(name);
+            match OpenOptions::new().append(true).create_new(true).open(&path) {
+                Ok(file) => break (path, file),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(failed(&path, e)),
+            }
+        };
+        file.write_all(text.as_bytes()).map_err(|e| failed(&path, e))?;
+        let len = text.len() as u64;
+        let written = Instant::now();
+        Ok(Self { file, path, len, process, part, state, now: None, written })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes what was taken from `samples` so far. Call it after a step, or after each sample: it
+    /// writes a line when the pass begins and ends, and once a second.
+    ///
+    /// Fails with [`Error::Usage`] for samples of another plan than the log was begun for, and in a
+    /// process that was forked off; with [`Error::Store`] when the line cannot be written, and then
+    /// the next call writes it.
+    pub fn note(&mut self, samples: &Samples) -> Result<()> {
+        let progress = samples.progress();
+        let begins = self.now.as_ref().is_none_or(|now| now.pass != progress.pass);
+        if begins {
+            self.begin(samples)?;
+        }
+        let Some(now) = &mut self.now else { return Ok(()) };
+        now.took = progress.taken;
+        now.lost.extend(progress.lost.iter().skip(now.seen));
+        now.seen = progress.lost.len();
+        match begins || samples.left() == 0 || self.written.elapsed() >= EVERY {
+            true => self.write(),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what was noted, through to the disk. Before a checkpoint is saved: what the checkpoint
+    /// will not read again must be in the log.
+    pub fn sync(&mut self) -> Result<()> {
+        self.write()?;
+        self.file.sync_data().map_err(|e| store_error(&self.path, e))
+    }
+
+    /// Begins the pass of `samples`, behind what is left to tell of the one before.
+    fn begin(&mut self, samples: &Samples) -> Result<()> {
+        let progress = samples.progress();
+        let plan = progress.plan;
+        if plan.part() != self.part {
+            let (then, now) = (self.part, plan.part());
+            return Err(Error::usage(format!("a coverage log of {then:?}, not of {now:?}")));
+        }
+        self.state.same_as(&plan.state(Cursor::default()))?;
+        self.write()?;
+        let (base, steps, split) = progress.share.extent();
+        let worker = split.map_or_else(Worker::default, |(worker, workers, batch)| Worker {
+            worker,
+            workers,
+            batch,
+        });
+        let start = Cursor { epoch: progress.share.epoch().number(), consumed: base };
+        let pass = Pass { start, steps, worker, took: 0, lost: Vec::new() };
+        self.append(&pass.to_string())?;
+        self.now = Some(Now { pass: progress.pass, took: 0, told: 0, lost: Vec::new(), seen: 0 });
+        Ok(())
+    }
+
+    /// Writes a line if there is something to tell.
+    fn write(&mut self) -> Result<()> {
+        while let Some(now) = &mut self.now
+            && (now.took > now.told || !now.lost.is_empty())
+        {
+            let count = now.lost.len().min(LOST);
+            let (text, told) = (took(now.took, self::now(), &now.lost[..count]), now.took);
+            self.append(&text)?;
+            if let Some(now) = &mut self.now {
+                now.lost.drain(..count);
+                now.told = told;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, text: &str) -> Result<()> {
+        if self.process != std::process::id() {
+            return Err(Error::usage(format!(
+                "{}: is the coverage log of the process that this one was forked off from; begin one after the fork",
+                self.path.display()
+            )));
+        }
+        let line = sealed(text);
+        // One write: what is killed has written it or not.
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            let _ = self.file.set_len(self.len); // a piece of it would be damage in the middle
+            return Err(store_error(&self.path, error));
+        }
+        self.len += line.len() as u64;
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+/// Tells what is left to tell. Who must know whether that worked calls [`Coverage::sync`].
+impl Drop for Coverage {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = self.write();
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+fn store_error(path: &Path, error: io::Error) -> Error {
+    Error::Store(shardpack_store::Error::io(error, path.display().to_string()))
+}
