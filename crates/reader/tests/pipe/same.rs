@@ -173,5 +173,5 @@ fn a_rank_without_samples_of_its_own_is_padded_too() {
     let mut options = ReadOptions::default();
     options.plan.length = Some(100);
     let streamed = set.streamed(set.all(), part(1, 2), &options);
-    assert_eq!(streamed.epoch(0).filter(|sample| sample.is_ok()).count(), 50);
+    assert_eq!(streamed.epoch(0).filter(Result::is_ok).count(), 50);
 }
