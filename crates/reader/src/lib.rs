@@ -30,3 +30,4 @@ pub use options::{Damage, ReadOptions};
 pub use reader::{Reader, Samples};
 pub use sample::Sample;
 pub use stats::{Skipped, Stats};
+pub use stream::{Promises, Resume};

@@ -33,7 +33,7 @@ const PIPE: usize = 1 << 20;
 /// is an error in time, and one who is told to stop does.
 #[derive(Debug)]
 pub(super) struct Fifo {
-    // Closed in this order: when the turn is given back, the FIFO is closed and its lock free.
+    // Dropped in this order: when the turn is given back, the FIFO is closed and its lock free.
     file: File,
     _lock: Lock,
     _turn: Turn,

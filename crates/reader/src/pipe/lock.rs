@@ -13,9 +13,7 @@ use crate::{Error, Result};
 
 /// Keeps others out until it is dropped, or its process is gone.
 #[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
-}
+pub(super) struct Lock(File);
 
 /// Longest text about a holder that is read, in bytes.
 const LONGEST: u64 = 256;
@@ -51,7 +49,15 @@ impl Lock {
         let holder = format!("process {}, reading {pipe}", std::process::id());
         let written = file.set_len(0).and_then(|()| file.rewind());
         written.and_then(|()| file.write_all(holder.as_bytes())).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self(file))
+    }
+}
+
+/// Closing the file is not enough: a process that was forked off holds it open too.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // What fails here fails to lock as well, and says so then.
+        let _ = self.0.unlock();
     }
 }
 
@@ -64,4 +70,29 @@ fn path(channel: &Path, folder: Option<&Path>) -> io::Result<PathBuf> {
     let hash = xxh3_64(whole.as_os_str().as_encoded_bytes());
     let file = format!("shardpack-pipe-{hash:016x}.lock");
     Ok(folder.map_or_else(std::env::temp_dir, Path::to_owned).join(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(channel: &Path, folder: &Path) -> Result<Lock> {
+        Lock::take(channel, "train_0", Some(folder))
+    }
+
+    #[test]
+    fn one_holder_at_a_time_however_the_path_is_spelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let held = take(&folder.join("train"), folder).unwrap();
+        let again = take(&folder.join("./train"), folder).unwrap_err();
+        let holder = format!("process {}, reading train_0", std::process::id());
+        assert!(matches!(again, Error::Busy { holder: found, .. } if found == holder));
+        assert!(take(&folder.join("test"), folder).is_ok());
+        // What a process that is forked off has of it.
+        let copy = held.0.try_clone().unwrap();
+        drop(held);
+        assert!(take(&folder.join("train"), folder).is_ok());
+        drop(copy);
+    }
 }

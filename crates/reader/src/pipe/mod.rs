@@ -48,7 +48,8 @@ impl Default for PipeOptions {
 /// The FIFOs of a channel. Clones share their turn.
 ///
 /// Each is opened once, by one process; a second reader is [`Error::Busy`](crate::Error::Busy).
-/// One that is left before its end is closed, and its writer goes on to the next.
+/// One that is left before its end is closed, and its writer goes on to the next; but not while a
+/// process that was forked off in the meantime lives, which holds it open too.
 ///
 /// Bytes that begin like gzip, zlib or zstd are decompressed.
 ///

@@ -153,3 +153,51 @@ impl Outbox {
         self.queue.end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn batch(weight: usize) -> Batch {
+        Batch { weight, ..Batch::default() }
+    }
+
+    #[test]
+    fn what_waits_is_within_the_budget_or_one_batch() {
+        let queue = Arc::new(Queue::new(10));
+        let weights = [4, 4, 4, 25, 1, 0, 10, 9, 2];
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                weights.into_iter().for_each(|weight| queue.push(batch(weight)));
+                queue.end();
+            })
+        };
+        let mut seen = Vec::new();
+        loop {
+            {
+                let state = queue.state();
+                assert!(state.weight <= 10 || state.batches.len() == 1, "{}", state.weight);
+            }
+            let Some(batch) = queue.pop() else { break };
+            seen.push(batch.weight);
+        }
+        assert_eq!(seen, weights);
+        producer.join().unwrap();
+    }
+
+    #[test]
+    fn one_who_waits_for_room_is_let_go_when_nobody_wants_more() {
+        let queue = Arc::new(Queue::new(1));
+        queue.push(batch(1));
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.push(batch(1)))
+        };
+        queue.close();
+        producer.join().unwrap();
+        assert!(queue.pop().is_none());
+    }
+}

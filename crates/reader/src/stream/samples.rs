@@ -80,16 +80,15 @@ impl StreamSamples {
     /// Waits for the next batch; none at the end.
     fn load(&mut self) -> Result<Option<Batch>> {
         let process = std::process::id();
-        let started = *self.process.get_or_insert(0);
-        match started {
-            0 => self.begin(process)?,
-            _ if started != process => {
+        match self.process {
+            None => self.begin(process)?,
+            Some(started) if started == process => {}
+            Some(_) => {
                 return Err(Error::usage(
                     "this process was forked off after the stream was begun: a stream has one \
                      reader, so begin the epoch where it is read",
                 ));
             }
-            _ => {}
         }
         let start = Instant::now();
         let batch = self.queue.pop();

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use shardpack_reader::pipe::{Awaited, Pipe};
+use shardpack_reader::pipe::{Awaited, Pipe, PipeOptions};
 use shardpack_reader::plan::{Shuffle, Tail};
 use shardpack_reader::stream::Streamed;
 use shardpack_reader::{Error, ReadOptions};
@@ -292,10 +292,7 @@ const FOLDER: &str = "SHARDPACK_TEST_FIFOS";
 fn read_in_another_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = std::path::PathBuf::from(folder);
-    let options = shardpack_reader::pipe::PipeOptions {
-        locks: Some(folder.join("locks")),
-        ..Default::default()
-    };
+    let options = PipeOptions { locks: Some(folder.join("locks")), ..PipeOptions::default() };
     let set = Make::tiny("tfrecord").dataset();
     println!("{}", first_error(&set, Pipe::new(folder.join("train"), options)));
 }

@@ -45,7 +45,8 @@ fn ranks_take_records_in_turn_from_a_fifo_and_from_a_store() {
         if format == "webdataset" || format == "recordio-protobuf" {
             assert_eq!(set.manifest.digest, digest, "{format}");
         }
-        let options = ForeignOptions { format: Some(format.to_owned()), ..Default::default() };
+        let options =
+            ForeignOptions { format: Some(format.to_owned()), ..ForeignOptions::default() };
         let found = Dataset::foreign(&*set.store, "shards", &options).unwrap();
         let objects = || Arc::new(Objects::new(set.store.clone(), &found, None));
         for source in [memory() as Arc<dyn Source>, objects()] {

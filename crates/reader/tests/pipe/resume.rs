@@ -1,5 +1,8 @@
 //! States: within a stream for as many ranks, and out of other modes for any.
 
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
 use shardpack_reader::plan::{Shuffle, State, Tail};
 use shardpack_reader::{Error, ReadOptions, Reader};
 
@@ -131,5 +134,43 @@ fn padding_is_not_repeated() {
         some(&set, 3, usize::MAX, &options, Some(&saved), &mut seen);
         assert_eq!(seen.steps, [4 - stop as u64; 3]);
         seen.whole(&set.manifest);
+    }
+}
+
+static SET: LazyLock<Set> = LazyLock::new(|| Make::new("recordio-protobuf").dataset());
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Ranks that stop anywhere, as often as they like, see every sample once, whatever the order
+    /// of shards, the world, the batch and the shuffle.
+    #[test]
+    fn stops_lose_and_repeat_nothing(
+        world in 1u64..6,
+        batch in 1u64..5,
+        order in 0usize..12,
+        shuffle in prop::sample::select(vec!["off", "exact", "window:5:shard", "window:3:7"]),
+        stops in prop::collection::vec(0usize..60, 0..4),
+    ) {
+        let mut options = options(shuffle);
+        options.plan.batch = Some(batch);
+        let bytes = SET.joined(SET.shuffled(order));
+        let (mut seen, mut state) = (Seen::default(), None);
+        for stop in stops.into_iter().map(|stop| stop * batch as usize).chain([usize::MAX]) {
+            seen.steps.clear();
+            let mut saved = None;
+            for rank in 0..world {
+                let part = part(rank, world);
+                let reader = SET.resumed(bytes.clone(), part, &options, state.as_ref()).unwrap();
+                let mut samples = reader.epoch(0);
+                seen.read(&mut samples, stop);
+                saved = samples.state();
+            }
+            state = saved;
+            if state.as_ref().is_some_and(|state| state.epoch > 0) {
+                break; // a stop at the end of the epoch
+            }
+        }
+        seen.whole(&SET.manifest);
     }
 }

@@ -127,7 +127,7 @@ impl Set {
 
     pub(crate) fn reader(&self, part: Part, options: &ReadOptions) -> Reader {
         let mut options = options.clone();
-        options.part = part.into();
+        options.part = part;
         Reader::of_store(self.store.clone(), options).unwrap()
     }
 
@@ -253,11 +253,10 @@ impl Fifos {
     }
 
     pub(crate) fn patient(&self, limit: Duration) -> Pipe {
-        let mut options = PipeOptions::default();
-        options.start = limit;
-        options.stall = limit;
-        options.locks = Some(self.0.path().join("locks"));
-        std::fs::create_dir_all(self.0.path().join("locks")).unwrap();
+        let locks = self.0.path().join("locks");
+        std::fs::create_dir_all(&locks).unwrap();
+        let locks = Some(locks);
+        let options = PipeOptions { start: limit, stall: limit, locks, ..PipeOptions::default() };
         Pipe::new(self.0.path().join("train"), options)
     }
 }
