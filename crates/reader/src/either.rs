@@ -8,6 +8,7 @@ use crate::{Reader, Result, Sample, Samples, Stats};
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a training loop has one of them")]
 #[non_exhaustive]
 pub enum ChannelReader {
     /// Files, mounts and S3.
@@ -36,6 +37,7 @@ impl ChannelReader {
 
 /// A rank's samples of one epoch.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a training loop has one of them")]
 #[non_exhaustive]
 pub enum ChannelSamples {
     /// Of files, mounts and S3.

@@ -52,7 +52,7 @@ impl Attempt<'_> {
         let same_rank =
             |other: &Log| (other.part.rank, other.worker()) == (log.part.rank, log.worker());
         let over = |other: &&Log| same_rank(other) && other.ended <= log.started;
-        same && !self.logs.iter().any(|other| over(other))
+        same && !self.logs.iter().any(over)
     }
 
     /// What its processes walked through.

@@ -115,15 +115,14 @@ impl Log {
     /// split or subset must be named in it as it was then.
     pub fn options(&self) -> ReadOptions {
         let State { seed, shuffle, lanes, length, .. } = self.state;
-        let mut options = ReadOptions::default();
-        options.plan = PlanOptions {
+        let plan = PlanOptions {
             seed,
             shuffle,
             lanes: Some(lanes),
             length: Some(length),
             ..PlanOptions::default()
         };
-        options
+        ReadOptions { plan, ..ReadOptions::default() }
     }
 }
 

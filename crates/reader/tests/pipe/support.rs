@@ -127,7 +127,7 @@ impl Set {
 
     pub(crate) fn reader(&self, part: Part, options: &ReadOptions) -> Reader {
         let mut options = options.clone();
-        options.part = part;
+        options.part = Some(part);
         Reader::of_store(self.store.clone(), options).unwrap()
     }
 
