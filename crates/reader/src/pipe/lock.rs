@@ -1,8 +1,8 @@
 //! One reader a channel, of all processes of a container.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -13,7 +13,10 @@ use crate::{Error, Result};
 
 /// Keeps others out until it is dropped, or its process is gone.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
 
 /// Longest text about a holder that is read, in bytes.
 const LONGEST: u64 = 256;
@@ -24,40 +27,54 @@ impl Lock {
     pub(super) fn take(channel: &Path, pipe: &str, folder: Option<&Path>) -> Result<Self> {
         let path = path(channel, folder).map_err(|e| StoreError::io(e, pipe))?;
         let failed = |error| StoreError::io(error, path.display().to_string());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(&path)
-            .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Who it is helps, but is not worth another error.
-                let _ = file.take(LONGEST).read_to_string(&mut holder);
-                if holder.is_empty() {
-                    holder.push_str("another process");
+        loop {
+            let mut file = open(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Busy { pipe: pipe.to_owned(), holder: holder(file) });
                 }
-                return Err(Error::Busy { pipe: pipe.to_owned(), holder });
+                Err(TryLockError::Error(error)) => return Err(failed(error).into()),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+            // The holder before has removed it between the two: it keeps nobody out any more.
+            if file.metadata().map_err(failed)?.nlink() == 0 {
+                continue;
+            }
+            let holder = format!("process {}, reading {pipe}", std::process::id());
+            let written = file.set_len(0).and_then(|()| file.rewind());
+            written.and_then(|()| file.write_all(holder.as_bytes())).map_err(failed)?;
+            return Ok(Self { file, path });
         }
-        let holder = format!("process {}, reading {pipe}", std::process::id());
-        let written = file.set_len(0).and_then(|()| file.rewind());
-        written.and_then(|()| file.write_all(holder.as_bytes())).map_err(failed)?;
-        Ok(Self(file))
     }
 }
 
 /// Closing the file is not enough: a process that was forked off holds it open too.
 impl Drop for Lock {
     fn drop(&mut self) {
-        // What fails here fails to lock as well, and says so then.
-        let _ = self.0.unlock();
+        // Removed while it is still held, so that it is not another's. What fails here leaves a file
+        // that nobody holds, which the next one takes.
+        let _ = fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+}
+
+/// Who holds a lock. It helps to know, but is not worth another error.
+fn holder(file: File) -> String {
+    let mut holder = String::new();
+    match file.take(LONGEST).read_to_string(&mut holder) {
+        Ok(1..) => holder,
+        _ => "another process".to_owned(),
     }
 }
 
@@ -74,6 +91,9 @@ fn path(channel: &Path, folder: Option<&Path>) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
     use super::*;
 
     fn take(channel: &Path, folder: &Path) -> Result<Lock> {
@@ -90,9 +110,33 @@ mod tests {
         assert!(matches!(again, Error::Busy { holder: found, .. } if found == holder));
         assert!(take(&folder.join("test"), folder).is_ok());
         // What a process that is forked off has of it.
-        let copy = held.0.try_clone().unwrap();
+        let copy = held.file.try_clone().unwrap();
         drop(held);
         assert!(take(&folder.join("train"), folder).is_ok());
         drop(copy);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn of_many_who_take_and_give_back_one_has_it_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = AtomicU32::new(0);
+        let taken = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let Ok(lock) = take(&folder.path().join("train"), folder.path()) else {
+                            continue;
+                        };
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert!(taken.load(Ordering::SeqCst) > 0);
     }
 }

@@ -16,8 +16,8 @@ use shardpack_reader::{Error, ReadOptions};
 
 use crate::support::*;
 
-/// Long enough for a busy machine to answer in, short enough to wait for.
-const SHORT: Duration = Duration::from_millis(300);
+/// Short enough to wait for what does not come.
+const SHORT: Duration = Duration::from_millis(200);
 
 fn streamed(set: &Set, pipe: Pipe) -> Streamed {
     let mut options: ReadOptions = options(Tail::Mask);
@@ -181,17 +181,17 @@ fn a_writer_that_dies_is_a_shard_that_is_cut() {
 #[test]
 fn silence_is_an_error_that_says_how_long_and_after_what() {
     let set = Make::new("tfrecord").dataset();
-    let wait = |fifos: &Fifos| match first_error(&set, fifos.patient(SHORT)) {
+    let wait = |pipe: Pipe| match first_error(&set, pipe) {
         Error::Stalled(stalled) => stalled,
         other => panic!("{other}"),
     };
     let fifos = Fifos::new();
-    let stalled = wait(&fifos);
+    let stalled = wait(fifos.patient(SHORT, PATIENT));
     assert_eq!((&*stalled.pipe, stalled.awaited), ("train_0", Awaited::Fifo));
     assert!(stalled.waited >= SHORT);
 
     let path = fifos.make(0);
-    let stalled = wait(&fifos);
+    let stalled = wait(fifos.patient(SHORT, PATIENT));
     assert_eq!((&*stalled.pipe, stalled.awaited), ("train_0", Awaited::Writer));
 
     let (done, finished) = channel::<()>();
@@ -200,7 +200,7 @@ fn silence_is_an_error_that_says_how_long_and_after_what() {
         fifo.write_all(&[3, 0, 0, 0, 0]).unwrap();
         finished.recv().unwrap_err(); // holds it open until the reader has given up
     });
-    let stalled = wait(&fifos);
+    let stalled = wait(fifos.patient(PATIENT, SHORT));
     assert_eq!(stalled.awaited, Awaited::Bytes { after: 5 });
     assert!(stalled.waited >= SHORT);
     assert!(stalled.to_string().starts_with("train_0: its writer fell silent after 5 bytes"));

@@ -229,6 +229,9 @@ impl Seen {
     }
 }
 
+/// Longer than any machine takes.
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
+
 /// A folder of FIFOs.
 pub(crate) struct Fifos(pub(crate) tempfile::TempDir);
 
@@ -247,16 +250,16 @@ impl Fifos {
         path
     }
 
-    /// Waits for bytes for a minute, so that a test that hangs fails.
+    /// Waits so long that a test which hangs fails.
     pub(crate) fn pipe(&self) -> Pipe {
-        self.patient(Duration::from_secs(60))
+        self.patient(PATIENT, PATIENT)
     }
 
-    pub(crate) fn patient(&self, limit: Duration) -> Pipe {
+    pub(crate) fn patient(&self, start: Duration, stall: Duration) -> Pipe {
         let locks = self.0.path().join("locks");
         std::fs::create_dir_all(&locks).unwrap();
         let locks = Some(locks);
-        let options = PipeOptions { start: limit, stall: limit, locks, ..PipeOptions::default() };
+        let options = PipeOptions { start, stall, locks, ..PipeOptions::default() };
         Pipe::new(self.0.path().join("train"), options)
     }
 }
