@@ -226,6 +226,11 @@ fn listing(uri: &S3Uri, found: &Found, base: usize, rules: S3Rules<'_>) -> Resul
             }
             continue;
         }
+        // No path tells `in//a` from `in/a`.
+        if path.starts_with(b"/") {
+            skip("objects with // behind the prefix");
+            continue;
+        }
         match rules(path) {
             Some(why) => skip(why),
             None => {

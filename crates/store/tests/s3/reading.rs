@@ -23,10 +23,12 @@ fn it_is_a_source() {
     }
     server.put("in/", ""); // what consoles make for a folder
     server.put("in/a/", "");
+    server.put("in//a.jpg", "no path tells it from in/a.jpg");
     server.put("inside", "another file");
     let tree = S3Tree::open(connect(options(&server)), &uri("in/"), &|_| None).unwrap();
     source_suite(&tree, &sorted);
     assert_eq!(tree.uri(0), "s3://bucket/in/a.jpg");
+    assert_eq!(tree.listing().skipped, [("objects with // behind the prefix".into(), 1)]);
 
     let uris: Vec<_> =
         sorted.iter().map(|(p, _)| uri(&format!("in/{}", str::from_utf8(p).unwrap()))).collect();
