@@ -193,7 +193,9 @@ fn replace(store: &dyn Store, old: &[u8], new: &[u8]) -> Result<()> {
                 return Err(shardpack_store::Error::new(kind, MANIFEST).into());
             }
             Ok(_) => {}
-            Err(Error::Store(error)) if error.is_not_found() || error.is_changed() => {}
+            // Written by another run while it was read: to write again would lose that run's marks.
+            Err(Error::Store(error)) if error.is_changed() => continue,
+            Err(Error::Store(error)) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
         store.put(MANIFEST, new, PutMode::Replace)?;
