@@ -156,7 +156,7 @@ fn of_two_deleters_on_s3_none_loses_the_others_marks() {
             match ran.code {
                 Some(0) => {}
                 _ => {
-                    told(ran, 2, &["another run", "run the same command again"]);
+                    told(ran, 2, &["changed during the run", "run the same command again"]);
                     run(key).done();
                 }
             }

@@ -29,7 +29,7 @@ pub struct Log {
     pub part: Part,
     /// Dataset and order that it read.
     pub state: State,
-    /// When it started, in milliseconds since 1970.
+    /// When it started, in microseconds since 1970.
     pub started: u64,
     /// When it wrote its last line.
     pub ended: u64,
