@@ -115,15 +115,9 @@ impl Log {
     /// split or subset must be named in it as it was then.
     pub fn options(&self) -> ReadOptions {
         let State { seed, shuffle, lanes, length, .. } = self.state;
-        let mut options = ReadOptions::default();
-        options.plan = PlanOptions {
-            seed,
-            shuffle,
-            lanes: Some(lanes),
-            length: Some(length),
-            ..PlanOptions::default()
-        };
-        options
+        let (lanes, length) = (Some(lanes), Some(length));
+        let plan = PlanOptions { seed, shuffle, lanes, length, ..PlanOptions::default() };
+        ReadOptions { plan, ..ReadOptions::default() }
     }
 }
 

@@ -23,8 +23,8 @@ fn dataset() -> Arc<MemoryStore> {
 }
 
 fn options(rank: u64, world: u64) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.part = Part { rank, world, replicas: 1 };
+    let part = Part { rank, world, replicas: 1 };
+    let mut options = ReadOptions { part, ..ReadOptions::default() };
     options.plan.tail = Tail::Mask;
     options.plan.lanes = Some(4);
     options.threads = Some(0);
@@ -214,8 +214,7 @@ fn an_evaluation_reads_an_epoch_again_and_again() {
         drop(coverage);
         job.collect(&path);
     }
-    let mut options = AuditOptions::default();
-    options.times = 3;
+    let options = AuditOptions { times: 3, ..AuditOptions::default() };
     assert_eq!(counts(&job.audit_with(&options).epochs[0]), [50, 0, 0, 0, 0]);
     assert_eq!(counts(&job.audit().epochs[0]), [0, 0, 50, 0, 0]);
 }
@@ -295,8 +294,7 @@ fn epochs_that_should_be_there_are_asked_for() {
     let mut job = Job::new();
     job.run(2, 30, 0);
     assert_eq!(counts(&job.audit().epochs[1]), [10, 0, 0, 40, 0]);
-    let mut options = AuditOptions::default();
-    options.epochs = Some(3);
+    let mut options = AuditOptions { epochs: Some(3), ..AuditOptions::default() };
     let report = job.audit_with(&options);
     assert_eq!(counts(&report.epochs[1]), [10, 40, 0, 0, 0]);
     assert_eq!(counts(&report.epochs[2]), [0, 50, 0, 0, 0]);
