@@ -76,7 +76,9 @@ type Place = (u64, u64);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn delete(store: &dyn Store, keys: &[String], options: &DeleteOptions) -> Result<DeleteReport> {
-    Dataset::open(store)?; // taking a lock makes a folder
+    if store.locks() {
+        Dataset::open(store)?; // taking a lock makes a folder where there was none
+    }
     let _lock = (!options.dry_run).then(|| store.lock("")).transpose()?;
     let dataset = Dataset::open(store)?;
     let Some(manifest) = dataset.manifest() else {
