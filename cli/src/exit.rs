@@ -117,6 +117,22 @@ impl From<PackError> for Failure {
     }
 }
 
+impl From<shardpack_reader::Error> for Failure {
+    fn from(error: shardpack_reader::Error) -> Self {
+        use shardpack_reader::Error as Read;
+        match error {
+            Read::Store(source) => source.into(),
+            Read::Format(source) => PackError::Format(source).into(),
+            Read::Manifest(source) => PackError::Manifest(source).into(),
+            Read::Shard { .. }
+            | Read::Damaged(_)
+            | Read::TooManyDamaged { .. }
+            | Read::Log { .. } => Self { exit: Exit::Damage, ..Self::of(&error) },
+            _ => Self::of(&error),
+        }
+    }
+}
+
 /// Damage in what is read is another thing than a command that cannot run.
 fn exit(error: &PackError) -> Exit {
     let damage = match error {

@@ -101,7 +101,8 @@ proptest! {
             let schema = options.format_options.schema;
             options.order = Order::Shuffle(seed);
             options.target = target;
-            options.shard_multiple = multiple.min(files.len() as u64);
+            // Every sample may need a shard of its own, and none is split to fill up a multiple.
+            options.shard_multiple = if files.len() as u64 % multiple == 0 { multiple } else { 1 };
             let mut all = None;
             for (jobs, io_depth, memory) in [(1, 1, 16 << 20), (2, 64, 512 << 20), (8, 3, 16 << 20)] {
                 (options.jobs, options.io_depth, options.memory) = (jobs, io_depth, memory);

@@ -23,7 +23,8 @@ pub(crate) fn binary() -> &'static Path {
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--package", "shardpack", "--bin", "shardpack"])
+        // The whole workspace chosen, so that dependencies are built as they are for the tests.
+        .args(["build", "--workspace", "--bin", "shardpack"])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())

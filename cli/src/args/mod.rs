@@ -1,5 +1,7 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
+mod audit;
+mod bench_read;
 mod cat;
 mod clean;
 mod dataset;
@@ -7,16 +9,20 @@ mod delete;
 mod index;
 mod info;
 mod ls;
+mod order;
 mod output;
 mod pack;
 mod s3;
 mod source;
 mod unpack;
 mod verify;
+mod why;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use audit::AuditArgs;
+pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
 pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
@@ -24,12 +30,14 @@ pub(crate) use delete::DeleteArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use verify::VerifyArgs;
+pub(crate) use why::WhyArgs;
 
 /// Packs many small files into a few large shards, proves what is in them, and reads them back
 #[derive(Debug, Parser)]
@@ -49,6 +57,9 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Unpack(UnpackArgs),
     Delete(DeleteArgs),
+    Why(Box<WhyArgs>),
+    BenchRead(Box<BenchReadArgs>),
+    Audit(AuditArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
     /// Prints a completion script for a shell

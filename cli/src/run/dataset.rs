@@ -22,6 +22,8 @@ pub(super) struct Place {
     remote: bool,
 }
 
+/// What makes a folder a dataset.
+const MANIFEST: &str = "manifest.json";
 /// Shards of S3 that are read at a time: one connection carries some 50 to 90 MB/s.
 const REMOTE_JOBS: u64 = 8;
 /// Memory of each: two windows ahead of the reader, and what it works on.
@@ -63,14 +65,18 @@ impl Place {
 
     /// The store of a dataset that has a manifest, for what cannot be done without one.
     pub(super) fn with_manifest(&self) -> Result<Arc<dyn Store>> {
-        let hint = "shardpack index DST gives shards that something else wrote a manifest";
+        let hint = "shards that another tool wrote get one from: shardpack index DST";
         if !self.prefix.is_empty() {
             return Err(Failure::new(format!("{}: is one shard, not a dataset", self.prefix))
                 .hint("name the folder that has manifest.json"));
         }
-        match Dataset::open(&*self.store).map_err(Error::from) {
+        match self.store.open(MANIFEST) {
             Ok(_) => Ok(Arc::clone(&self.store)),
-            Err(error @ Error::NotFound(_)) => Err(Failure::from(error).hint(hint)),
+            Err(error) if error.is_not_found() => {
+                // Says whether a run is unfinished there.
+                let told = Dataset::open(&*self.store).err().map_or(error.into(), Error::from);
+                Err(Failure::from(told).hint(hint))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -66,7 +66,7 @@ fn long(entry: &Entry<'_>) -> String {
 }
 
 /// A name from a foreign shard may hold anything; on a terminal and in a table it must not.
-fn plain(name: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn plain(name: &str) -> std::borrow::Cow<'_, str> {
     match name.contains(char::is_control) {
         true => name.escape_debug().to_string().into(),
         false => name.into(),

@@ -1,5 +1,7 @@
 //! Commands: checked options, calls, messages.
 
+mod audit;
+mod bench_read;
 mod cat;
 mod clean;
 mod dataset;
@@ -17,6 +19,7 @@ mod selected;
 mod source;
 mod unpack;
 mod verify;
+mod why;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -38,6 +41,9 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Unpack(args) => args.output,
         Command::Index(args) => args.output,
         Command::Delete(args) => args.report.output(),
+        Command::Why(args) => args.report.output(),
+        Command::BenchRead(args) => args.report.output(),
+        Command::Audit(args) => args.report.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -57,6 +63,9 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Info(args) => info::run(args, log, &mut output),
         Command::Unpack(args) => unpack::run(args, log, &mut output),
         Command::Delete(args) => delete::run(args, log, &mut output),
+        Command::Why(args) => why::run(args, log, &mut output),
+        Command::BenchRead(args) => bench_read::run(args, log, &mut output),
+        Command::Audit(args) => audit::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),

@@ -23,7 +23,7 @@ pub(crate) fn prove(store: &dyn Store, shard: &ShardPlan, index: &Index<'_>) -> 
     let Err(error) = look(store, shard, index) else { return Ok(()) };
     let lost = match &error {
         Error::Shard { .. } => true,
-        Error::Store(error) => error.is_not_found() || error.is_changed(),
+        Error::Store(error) => error.is_not_found() || error.is_changed() || error.is_damaged(),
         _ => false,
     };
     if !lost {

@@ -166,7 +166,7 @@ pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
         match read(store, path) {
             Ok(bytes) => return Ok(Some(bytes)),
             // Damaged where it lies: as good as none, and written again.
-            Err(Error::Store(error)) if error.is_not_found() || error.is_changed() => {}
+            Err(Error::Store(error)) if error.is_not_found() || error.is_damaged() => {}
             Err(error) => return Err(error),
         }
     }
@@ -184,7 +184,7 @@ pub(crate) fn put(store: &dyn Store, key: &str, bytes: &[u8], mode: PutMode) -> 
         Ok(there) if there == bytes => return Ok(()),
         Ok(_) => "reads back as other bytes".to_owned(),
         Err(Error::Store(error)) if error.is_not_found() => "is not there".to_owned(),
-        Err(Error::Store(error)) if error.is_changed() => error.to_string(),
+        Err(Error::Store(error)) if error.is_changed() || error.is_damaged() => error.to_string(),
         Err(error) => return Err(error),
     };
     store.remove(key)?;

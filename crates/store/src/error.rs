@@ -27,6 +27,12 @@ pub enum ErrorKind {
         /// What differs, with both values.
         what: String,
     },
+    /// What arrived does not have the checksum that the server keeps for it. It was stored or sent
+    /// damaged: read it again, and if that fails too, write it anew.
+    Damaged {
+        /// Both checksums.
+        what: String,
+    },
     /// The device or quota is full. Free space and run again.
     Full,
     /// The name or the archive cannot be used; the text says why.
@@ -109,6 +115,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::Changed { .. })
     }
 
+    /// True when the thing does not have its own checksum.
+    pub fn is_damaged(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Damaged { .. })
+    }
+
     /// True when the thing is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind(), ErrorKind::NotFound)
@@ -124,6 +135,9 @@ impl fmt::Display for Error {
             ErrorKind::Exists => write!(f, "{name}: exists already"),
             ErrorKind::Busy => write!(f, "{name}: another run is at work there"),
             ErrorKind::Changed { what } => write!(f, "{name}: changed during the run: {what}"),
+            ErrorKind::Damaged { what } => {
+                write!(f, "{name}: what arrived does not have the object's checksum: {what}")
+            }
             ErrorKind::Full => write!(f, "{name}: no space left on the device or quota"),
             ErrorKind::Invalid { reason } => write!(f, "{name}: {reason}"),
             ErrorKind::Refused { operation, answer, advice } => {

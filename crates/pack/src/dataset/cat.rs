@@ -143,7 +143,11 @@ fn fields_there_are(name: &str, sample: &Candidate) -> Error {
 }
 
 /// Looks through all keys for those that may have been meant.
-fn no_such_key(dataset: &Dataset<'_>, name: &str, mut nearest: Nearest<'_>) -> Result<Error> {
+pub(super) fn no_such_key(
+    dataset: &Dataset<'_>,
+    name: &str,
+    mut nearest: Nearest<'_>,
+) -> Result<Error> {
     if dataset.manifest().is_some() {
         for shard in 0..dataset.shards().len() {
             if let Some(index) = shardpack_dataset::index(dataset, shard)? {
@@ -244,15 +248,7 @@ impl Body<'_> {
     /// The uncompressed stream of the shard from `offset` on.
     fn from<'o>(&self, object: &'o dyn Object, offset: u64) -> Result<Box<dyn Read + 'o>> {
         debug_assert!(offset <= self.index.shard().stream_bytes);
-        const PIECE: usize = 256 << 10;
-        let compression = self.shard().compression;
-        if compression == Compression::None {
-            return Ok(Box::new(ShardReader::from(object, offset, PIECE)));
-        }
-        let reader = Box::new(ShardReader::new(object, PIECE));
-        let mut stream = compression.reader(reader).map_err(|e| self.failed(e))?;
-        io::copy(&mut stream.by_ref().take(offset), &mut io::sink()).map_err(|e| self.failed(e))?;
-        Ok(stream)
+        stream(object, self.shard().compression, offset).map_err(|e| self.failed(e))
     }
 
     fn damaged(&self, reason: String) -> Error {
@@ -272,6 +268,21 @@ impl Body<'_> {
             _ => read_failed(Some(error), &self.shard().path),
         }
     }
+}
+
+/// The uncompressed stream of a shard from `offset` on.
+pub(super) fn stream(
+    object: &dyn Object,
+    compression: Compression,
+    offset: u64,
+) -> io::Result<Box<dyn Read + '_>> {
+    const PIECE: usize = 256 << 10;
+    if compression == Compression::None {
+        return Ok(Box::new(ShardReader::from(object, offset, PIECE)));
+    }
+    let mut stream = compression.reader(Box::new(ShardReader::new(object, PIECE)))?;
+    io::copy(&mut stream.by_ref().take(offset), &mut io::sink())?;
+    Ok(stream)
 }
 
 /// A body of a shard without index.

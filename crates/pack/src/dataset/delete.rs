@@ -76,7 +76,9 @@ type Place = (u64, u64);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn delete(store: &dyn Store, keys: &[String], options: &DeleteOptions) -> Result<DeleteReport> {
-    Dataset::open(store)?; // taking a lock makes a folder
+    if store.locks() {
+        Dataset::open(store)?; // taking a lock makes a folder where there was none
+    }
     let _lock = (!options.dry_run).then(|| store.lock("")).transpose()?;
     let dataset = Dataset::open(store)?;
     let Some(manifest) = dataset.manifest() else {
@@ -193,9 +195,9 @@ fn replace(store: &dyn Store, old: &[u8], new: &[u8]) -> Result<()> {
                 return Err(shardpack_store::Error::new(kind, MANIFEST).into());
             }
             Ok(_) => {}
+            Err(Error::Store(error)) if error.is_damaged() || error.is_not_found() => {}
             // Written by another run while it was read: to write again would lose that run's marks.
             Err(Error::Store(error)) if error.is_changed() => continue,
-            Err(Error::Store(error)) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
         store.put(MANIFEST, new, PutMode::Replace)?;

@@ -20,6 +20,7 @@ mod sidecar;
 mod strict;
 mod unpack;
 mod verify;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use ls::{Entry, EntryField, LsOptions, ls};
 pub use report::{AgainstReport, Damage, Duplicate, ShardReport, Sightings, VerifyReport};
 pub use unpack::{UnpackOptions, UnpackReport, unpack, unpack_into};
 pub use verify::{VerifyOptions, verify};
+pub use why::{WhyField, WhyReport, why};
 
 /// Memory for buffers unless said otherwise, in bytes.
 pub(crate) const MEMORY: u64 = 512 << 20;

@@ -17,13 +17,16 @@ pub(super) struct Attempt<'a> {
 /// Behind everything.
 const NOWHERE: Cursor = Cursor { epoch: u64::MAX, consumed: u64::MAX };
 
-/// The attempts, in order of time. Logs without a pass have consumed nothing and are left out.
+/// The attempts, in order of time. Processes that consumed nothing help to tell attempts apart, but
+/// one of them alone undoes nothing: a worker may have had nothing to do.
 pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
-    let mut sorted: Vec<&Log> = logs.iter().filter(|log| !log.passes.is_empty()).collect();
+    let mut sorted: Vec<&Log> = logs.iter().collect();
     sorted.sort_by_key(|log| (log.started, log.part.rank, log.worker()));
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     for log in sorted {
-        match attempts.last_mut().filter(|attempt| attempt.takes(log)) {
+        // Clocks of hosts differ: its like may have come after another attempt's first.
+        let alike = attempts.iter_mut().rev().find(|attempt| attempt.is_like(log));
+        match alike.filter(|attempt| attempt.has_room(log)) {
             Some(attempt) => attempt.logs.push(log),
             None => attempts.push(Attempt {
                 start: log.start(),
@@ -34,6 +37,7 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
             }),
         }
     }
+    attempts.retain(|attempt| attempt.logs.iter().any(|log| !log.passes.is_empty()));
     let mut limit = NOWHERE;
     for attempt in attempts.iter_mut().rev() {
         attempt.limit = limit;
@@ -43,16 +47,17 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
 }
 
 impl Attempt<'_> {
-    /// Whether a log that started later is of this attempt.
-    fn takes(&self, log: &Log) -> bool {
-        let same = (self.start, self.world, self.replicas)
-            == (log.start(), log.part.world, log.part.replicas);
-        // The same rank once more: started again if the one before had ended, else a second
-        // process that takes itself for that rank.
-        let same_rank =
-            |other: &Log| (other.part.rank, other.worker()) == (log.part.rank, log.worker());
-        let over = |other: &&Log| same_rank(other) && other.ended <= log.started;
-        same && !self.logs.iter().any(over)
+    /// Whether a process began where this attempt did.
+    fn is_like(&self, log: &Log) -> bool {
+        (self.start, self.world, self.replicas) == (log.start(), log.part.world, log.part.replicas)
+    }
+
+    /// Whether a process that started later is of this attempt. If its rank is there already, it
+    /// is the rank started again if the process before had ended, else a second process that
+    /// takes itself for that rank.
+    fn has_room(&self, log: &Log) -> bool {
+        let rank = |log: &Log| (log.part.rank, log.worker());
+        !self.logs.iter().any(|other| rank(other) == rank(log) && other.ended <= log.started)
     }
 
     /// What its processes walked through.
@@ -63,7 +68,7 @@ impl Attempt<'_> {
 
 impl Log {
     fn start(&self) -> Cursor {
-        self.passes.first().map_or(NOWHERE, |pass| pass.start)
+        self.passes.first().map_or(self.state.cursor(), |pass| pass.start)
     }
 
     fn worker(&self) -> Worker {

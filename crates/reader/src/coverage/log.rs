@@ -29,7 +29,7 @@ pub struct Log {
     pub part: Part,
     /// Dataset and order that it read.
     pub state: State,
-    /// When it started, in milliseconds since 1970.
+    /// When it started, in microseconds since 1970.
     pub started: u64,
     /// When it wrote its last line.
     pub ended: u64,
@@ -115,13 +115,8 @@ impl Log {
     /// split or subset must be named in it as it was then.
     pub fn options(&self) -> ReadOptions {
         let State { seed, shuffle, lanes, length, .. } = self.state;
-        let plan = PlanOptions {
-            seed,
-            shuffle,
-            lanes: Some(lanes),
-            length: Some(length),
-            ..PlanOptions::default()
-        };
+        let (lanes, length) = (Some(lanes), Some(length));
+        let plan = PlanOptions { seed, shuffle, lanes, length, ..PlanOptions::default() };
         ReadOptions { plan, ..ReadOptions::default() }
     }
 }

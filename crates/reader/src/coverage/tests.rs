@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use shardpack_pack::{PackOptions, Progress, pack};
-use shardpack_store::{MemoryStore, MemoryTree};
+use shardpack_store::{MemoryStore, MemoryTree, PutMode, Store};
 
 use super::*;
-use crate::plan::{Cursor, Part, State, Tail};
-use crate::{Error, ReadOptions, Reader};
+use crate::plan::{Cursor, Part, SampleId, State, Tail};
+use crate::{Damage, Error, ReadOptions, Reader};
 
 const SAMPLES: u64 = 50;
 
@@ -158,6 +158,33 @@ fn a_rank_that_is_missing_or_there_twice_is_named() {
     assert_eq!(first.key, reader.key(sample).unwrap());
 }
 
+/// A process that was killed before its first step tells that its rank was there.
+#[test]
+fn a_rank_that_did_nothing_before_the_crash_is_of_that_attempt() {
+    let mut job = Job::new();
+    job.run(3, 5, 0);
+    job.logs[0].passes.clear();
+    job.run(3, 17, 0);
+    let report = job.audit();
+    assert_eq!((counts(&report.epochs[0]), report.starts.len()), ([50, 0, 0, 0, 10], 2));
+    // One that never had anything to do undoes nothing, whenever it started.
+    let idle = Log { started: job.clock, passes: Vec::new(), ..job.logs[0].clone() };
+    job.logs.push(idle);
+    assert_eq!(counts(&job.audit().epochs[0]), [50, 0, 0, 0, 10]);
+}
+
+/// The clock of one host is ahead of the others'.
+#[test]
+fn a_late_log_joins_those_that_began_where_it_did() {
+    let mut job = Job::new();
+    job.run(3, 9, 7);
+    job.run(5, 6, 0);
+    job.logs[2].started = job.clock; // after all of the second attempt
+    job.logs[2].ended = job.clock + 1;
+    let report = job.audit();
+    assert_eq!((counts(&report.epochs[0]), report.starts.len()), ([50, 0, 0, 0, 6], 2));
+}
+
 /// Every process takes itself for the only one: the commonest mistake there is.
 #[test]
 fn four_processes_that_all_read_everything_are_found() {
@@ -190,6 +217,43 @@ fn an_evaluation_reads_an_epoch_again_and_again() {
     let options = AuditOptions { times: 3, ..AuditOptions::default() };
     assert_eq!(counts(&job.audit_with(&options).epochs[0]), [50, 0, 0, 0, 0]);
     assert_eq!(counts(&job.audit().epochs[0]), [0, 0, 50, 0, 0]);
+}
+
+/// What a loop did not get is not seen, whether a neighbour stood in for it or it was an error that
+/// the loop went on behind.
+#[test]
+fn a_damaged_sample_is_told_apart() {
+    for damage in [Damage::Skip { most: 5 }, Damage::Fail] {
+        let mut job = Job::new();
+        let shard = "shards/data-00002-of-00005.tar";
+        let mut bytes = shardpack_dataset::read(&*job.store, shard).unwrap();
+        bytes[512] ^= 1; // the body of its first sample
+        job.store.put(shard, &bytes, PutMode::Replace).unwrap();
+        for rank in 0..3 {
+            let mut options = options(rank, 3);
+            options.damage = damage;
+            let reader = job.reader(options);
+            let mut coverage = Coverage::create(job.folder.path(), &reader).unwrap();
+            for epoch in 0..2 {
+                let mut samples = reader.epoch(epoch);
+                while samples.next().is_some() {}
+                coverage.note(&samples).unwrap();
+            }
+            let path = coverage.path().to_owned();
+            drop(coverage);
+            job.collect(&path);
+        }
+        let report = job.audit();
+        assert!(report.is_exact() && report.epochs.len() == 2, "{report:#?}");
+        let reader = job.reader(options(0, 1));
+        for epoch in &report.epochs {
+            assert_eq!((epoch.exact, epoch.damaged), (49, 1));
+            let first = &epoch.first_damaged[0];
+            assert_eq!(first.key, reader.key(SampleId { shard: 2, ordinal: 0 }).unwrap());
+            assert_eq!((first.times, first.ranks.len()), (0, 1));
+            assert!(first.ranks[0].starts_with(&format!("rank {}", first.position % 3)));
+        }
+    }
 }
 
 #[test]

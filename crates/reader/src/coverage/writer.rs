@@ -54,7 +54,7 @@ impl Coverage {
     /// The file is called `rank-R-TIME-PROCESS.coverage`.
     pub fn create(folder: impl AsRef<Path>, reader: &Reader) -> Result<Self> {
         let plan = reader.plan();
-        let (part, state) = (plan.part(), plan.state(Cursor::default()));
+        let (part, state) = (plan.part(), plan.state(plan.start()));
         let started = now();
         let text = sealed(&Head { part, started, state: &state }.to_string());
         let folder = folder.as_ref();
@@ -179,9 +179,9 @@ impl Drop for Coverage {
     }
 }
 
-/// Milliseconds since 1970.
+/// Microseconds since 1970: ranks and restarts on one machine are told apart.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64)
 }
 
 fn store_error(path: &Path, error: io::Error) -> Error {

@@ -196,8 +196,7 @@ fn broken(
 ) -> std::result::Result<(), Halt> {
     let text = chain(error);
     if at == end {
-        let what = format!("what arrived does not have the object's checksum: {text}");
-        return Err(Halt::Error(Error::new(ErrorKind::Changed { what }, object.name())));
+        return Err(Halt::Error(Error::new(ErrorKind::Damaged { what: text }, object.name())));
     }
     Err(Halt::Fault(Fault::passing("connection", format!("after byte {at} of {end}: {text}"))))
 }

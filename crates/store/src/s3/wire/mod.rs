@@ -96,11 +96,8 @@ impl Wire {
         if let (Some(expected), Some(crc)) = (whole, crc)
             && crc.value() != expected
         {
-            let what = format!(
-                "what arrived does not have the object's checksum: CRC-64/NVME {:016x}, not {expected:016x}",
-                crc.value()
-            );
-            return Err(Error::new(ErrorKind::Changed { what }, object.name()));
+            let what = format!("CRC-64/NVME {:016x}, not {expected:016x}", crc.value());
+            return Err(Error::new(ErrorKind::Damaged { what }, object.name()));
         }
         if head.keeps {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
