@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::RequestPayer;
-use tokio::sync::Semaphore;
 
 use super::backlog::Backlog;
 use super::fault::{Answer, Class, Fault};
@@ -25,8 +24,6 @@ pub(super) struct Calls {
     /// from being sent.
     pub(super) writes: Pace,
     pub(super) retries: AtomicU64,
-    /// Parts of large objects that may be fetched ahead.
-    pub(super) ahead: std::sync::Arc<Semaphore>,
     pub(super) backlog: std::sync::Arc<Backlog>,
     requests: Rate,
     received: Rate,
@@ -39,13 +36,11 @@ const SLOWEST: u64 = 64 << 10;
 
 impl Calls {
     pub(super) fn new(client: Client, options: S3Options) -> Self {
-        let ahead = (options.memory / 2 / super::get::PART).max(1) as usize;
         Self {
             client,
             reads: Pace::new(options.io_depth),
             writes: Pace::new(options.io_depth),
             retries: AtomicU64::new(0),
-            ahead: std::sync::Arc::new(Semaphore::new(ahead)),
             backlog: Backlog::new(options.memory),
             requests: Rate::new(options.max_requests),
             received: Rate::new(options.max_bandwidth),

@@ -1,9 +1,10 @@
 //! A connection: credentials, region, endpoint, and the bridge between threads and futures.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::BehaviorVersion;
@@ -18,7 +19,9 @@ use aws_smithy_http_client::tls;
 use tokio::runtime::{Handle, Runtime};
 
 use super::calls::Calls;
+use super::fetch::PART;
 use super::options::S3Options;
+use super::parts::Buffers;
 use super::uri::S3Uri;
 use super::wire::{Signer, Wire};
 use crate::{Error, Result};
@@ -28,11 +31,16 @@ use crate::{Error, Result};
 /// Nothing is sent before the first call, except that a bucket's region is looked up where the
 /// configuration has none.
 #[derive(Clone)]
-pub struct S3 {
+pub struct S3(Arc<Shared>);
+
+struct Shared {
     calls: Arc<Calls>,
-    keys: Arc<Keys>,
-    // Behind its own counter: a task on the runtime must never be the last to drop it.
-    runtime: Arc<Runtime>,
+    keys: Keys,
+    /// The short way to each bucket.
+    wires: Mutex<HashMap<String, Option<Arc<Wire>>>>,
+    buffers: Arc<Buffers>,
+    handle: Handle,
+    runtime: Option<Runtime>,
 }
 
 /// Threads that drive sockets and encryption, beside those that wait for answers.
@@ -50,50 +58,75 @@ impl S3 {
             .build()
             .map_err(|e| Error::io(e, "threads"))?;
         let (client, provider) = runtime.block_on(client(uri, &options));
-        let keys = Keys::new(provider);
-        let calls = Arc::new(Calls::new(client, options));
-        Ok(Self { calls, keys: Arc::new(keys), runtime: Arc::new(runtime) })
+        let buffers = Buffers::new((options.memory / 2 / PART).max(1) as usize);
+        Ok(Self(Arc::new(Shared {
+            calls: Arc::new(Calls::new(client, options)),
+            keys: Keys::new(provider),
+            wires: Mutex::default(),
+            buffers,
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })))
     }
 
     /// Repetitions of failed requests so far.
     pub fn retries(&self) -> u64 {
-        self.calls.retries.load(Relaxed)
+        self.calls().retries.load(Relaxed)
     }
 
     /// The short way to a bucket's objects, where there is one.
-    pub(super) fn wire(&self, bucket: &str) -> Result<Option<Wire>> {
-        if self.calls.options.anonymous || self.keys.provider.is_none() {
-            return Ok(None);
+    pub(super) fn wire(&self, bucket: &str) -> Result<Option<Arc<Wire>>> {
+        let mut wires = self.0.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wire) = wires.get(bucket) {
+            return Ok(wire.clone());
         }
-        let options = &self.calls.options;
-        match self.wait(Signer::new(&self.calls.client, bucket)) {
-            Some(signer) => Wire::new(signer, options.stall, options.request_payer),
-            None => Ok(None),
-        }
+        let Calls { client, options, .. } = &**self.calls();
+        let signs = !options.anonymous && self.0.keys.provider.is_some();
+        let wire = match signs.then(|| self.wait(Signer::new(client, bucket))).flatten() {
+            Some(signer) => Wire::new(signer, options.stall, options.request_payer)?,
+            None => None,
+        };
+        let wire = wire.map(Arc::new);
+        wires.insert(bucket.to_owned(), wire.clone());
+        Ok(wire)
     }
 
     /// The credentials of this moment; none where the SDK has to tell why there are none.
     pub(super) fn credentials(&self) -> Option<Credentials> {
-        self.wait(self.keys.get())
+        self.wait(self.0.keys.get())
     }
 
     pub(super) fn calls(&self) -> &Arc<Calls> {
-        &self.calls
+        &self.0.calls
+    }
+
+    /// Memory for parts.
+    pub(super) fn buffers(&self) -> &Arc<Buffers> {
+        &self.0.buffers
     }
 
     pub(super) fn handle(&self) -> &Handle {
-        self.runtime.handle()
+        &self.0.handle
     }
 
     /// The bridge: runs a future on the calling thread until it ends.
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(future)
+        self.0.handle.block_on(future)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // By whoever comes last, which may be a thread of the runtime's own: none waits for others.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl fmt::Debug for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3").field("options", &self.calls.options).finish_non_exhaustive()
+        f.debug_struct("S3").field("options", &self.calls().options).finish_non_exhaustive()
     }
 }
 

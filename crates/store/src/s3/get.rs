@@ -1,11 +1,7 @@
-//! Reads objects: a body that breaks off is resumed where it broke, a long one arrives in parts.
+//! Objects by the SDK: a body that breaks off is resumed where it broke.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::calls::Calls;
@@ -13,12 +9,6 @@ use super::fault::{Class, Fault, chain};
 use super::range::{Pinned, header, parse};
 use super::retry::Retry;
 use crate::{Error, ErrorKind, Result, Sink};
-
-/// Longer reads are cut into parts of so many bytes. Amazon advises 8 to 16 MB: below, requests
-/// cost more than bytes; above, fewer run at a time.
-pub(super) const PART: u64 = 8 << 20;
-/// Parts of one read that are under way: a connection carries some 50 to 90 MB/s.
-const PARTS_AHEAD: usize = 8;
 
 /// Why a try ended before its last byte.
 enum Halt {
@@ -28,58 +18,10 @@ enum Halt {
     Error(Error),
 }
 
-/// Reads a range of an object into `sink`. In the order of the bytes; parts ahead of the sink wait
-/// in memory, if there is any left for them.
-pub(super) async fn read<S: Sink + ?Sized>(
-    calls: &Arc<Calls>,
-    mut object: Pinned,
-    range: Range<u64>,
-    sink: &mut S,
-) -> Result<()> {
-    if range.end - range.start <= PART {
-        return stream(calls, &mut object, range, sink).await;
-    }
-    let mut ahead = VecDeque::<JoinHandle<Result<(Vec<u8>, OwnedSemaphorePermit)>>>::new();
-    let (mut at, mut next) = (range.start, range.start);
-    let result = async {
-        while at < range.end {
-            // The etag of the first part pins all others.
-            while object.etag.is_some() && next < range.end && ahead.len() < PARTS_AHEAD {
-                let Ok(room) = Arc::clone(&calls.ahead).try_acquire_owned() else { break };
-                let part = next..range.end.min(next + PART);
-                next = part.end;
-                let (calls, mut object) = (Arc::clone(calls), object.clone());
-                ahead.push_back(tokio::spawn(async move {
-                    Ok((collect(&calls, &mut object, part).await?, room))
-                }));
-            }
-            match ahead.pop_front() {
-                Some(part) => {
-                    let joined = part.await;
-                    let (bytes, _room) = joined
-                        .map_err(|e| Error::io(std::io::Error::other(e), object.name()))??;
-                    pour(&bytes, sink)?;
-                    at += bytes.len() as u64;
-                }
-                None => {
-                    let part = at..range.end.min(at + PART);
-                    at = part.end;
-                    next = at;
-                    stream(calls, &mut object, part, sink).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-    .await;
-    ahead.iter().for_each(JoinHandle::abort);
-    result
-}
-
 /// Goes on with a read that ended in a fault.
 pub(super) async fn resume<S: Sink + ?Sized>(
-    calls: &Arc<Calls>,
-    object: Pinned,
+    calls: &Calls,
+    object: &mut Pinned,
     range: Range<u64>,
     fault: Option<Fault>,
     sink: &mut S,
@@ -87,7 +29,7 @@ pub(super) async fn resume<S: Sink + ?Sized>(
     if let Some(fault) = fault {
         Retry::new(calls, "GetObject", &object.name()).after(fault).await?;
     }
-    read(calls, object, range, sink).await
+    stream(calls, object, range, sink).await
 }
 
 /// Reads a range into memory.

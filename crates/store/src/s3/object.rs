@@ -1,14 +1,14 @@
 //! An object that is open for reading.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
-
-use tokio::task::JoinHandle;
+use std::sync::Mutex;
 
 use super::connect::S3;
-use super::get::{Filled, collect, read, stream};
+use super::fetch::PART;
+use super::get::Filled;
+use super::parts::{Ahead, Part};
 use super::range::Pinned;
-use crate::{Error, Object, Result};
+use crate::{Object, Result};
 
 /// Reads ranges; whoever reads on where they ended gets ever longer windows fetched ahead.
 #[derive(Debug)]
@@ -21,20 +21,20 @@ pub(super) struct S3Object {
 /// The window of the first read, and of one that is not where the last ended: a record or two.
 const FIRST: u64 = 64 << 10;
 /// The longest window.
-const LONGEST: u64 = super::get::PART;
+const LONGEST: u64 = PART;
+/// Windows on their way once they are the longest: at 50 ms and more before the first byte, a
+/// reader of one object would else wait most of the time.
+const AHEAD: usize = 4;
 
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    part: Option<Part>,
     /// Where the next read must start to be one that reads on.
     next: u64,
     size: u64,
-    ahead: Option<(Range<u64>, Fetching)>,
+    ahead: Ahead,
 }
-
-/// Bytes on their way.
-type Fetching = JoinHandle<Result<Vec<u8>>>;
 
 impl S3Object {
     pub(super) fn new(s3: S3, pinned: Pinned) -> Self {
@@ -43,43 +43,39 @@ impl S3Object {
 
     /// Straight into the caller's buffer.
     fn direct(&self, range: Range<u64>, buf: &mut [u8]) -> Result<()> {
-        let mut sink = Filled { bytes: buf, at: 0 };
-        self.s3.wait(read(self.s3.calls(), self.pinned.clone(), range, &mut sink))
+        self.s3.read(&mut self.pinned.clone(), range, &mut Filled { bytes: buf, at: 0 })
     }
 
     /// Makes the window hold the byte at `at`.
     fn fill(&self, window: &mut Window, at: u64) -> Result<()> {
         let len = self.pinned.len;
         let reading_on = at == window.next && at > 0;
+        window.part = None; // its memory may serve the next
         window.size = if reading_on { (window.size * 2).clamp(FIRST, LONGEST) } else { FIRST };
-        let fetched = match window.ahead.take() {
-            Some((range, task)) if range.start == at => {
-                let joined = self.s3.wait(task);
-                joined.map_err(|e| Error::io(std::io::Error::other(e), self.pinned.name()))??
-            }
-            other => {
-                if let Some((_, task)) = other {
-                    task.abort();
-                }
+        let part = match window.ahead.pop(&self.s3, at)? {
+            Some(part) => part,
+            None => {
                 let range = at..len.min(at + window.size);
-                self.s3.wait(collect(self.s3.calls(), &mut self.pinned.clone(), range))?
+                if reading_on {
+                    self.reach(window, range.end);
+                }
+                self.s3.part(&mut self.pinned.clone(), range)?
             }
         };
-        (window.start, window.bytes) = (at, fetched);
-        window.next = at + window.bytes.len() as u64;
-        if reading_on && window.next < len {
-            let range = window.next..len.min(window.next + (window.size * 2).min(LONGEST));
-            let (calls, mut pinned, part) =
-                (self.s3.calls().clone(), self.pinned.clone(), range.clone());
-            let task = self.s3.handle().spawn(async move {
-                let mut bytes = vec![0; (part.end - part.start) as usize];
-                let mut sink = Filled { bytes: &mut bytes, at: 0 };
-                stream(&calls, &mut pinned, part, &mut sink).await?;
-                Ok(bytes)
-            });
-            window.ahead = Some((range, task));
+        (window.start, window.next) = (at, at + part.as_ref().len() as u64);
+        window.part = Some(part);
+        if reading_on {
+            self.reach(window, window.next);
         }
         Ok(())
+    }
+
+    /// Starts windows behind the one that ends at `from`: one while they grow, for few who start to
+    /// read on read to the end.
+    fn reach(&self, window: &mut Window, from: u64) {
+        let most = if window.size == LONGEST { AHEAD } else { 1 };
+        let size = (window.size * 2).min(LONGEST);
+        window.ahead.reach(&self.s3, &self.pinned, from..self.pinned.len, size, most);
     }
 }
 
@@ -103,8 +99,8 @@ impl Object for S3Object {
         let mut filled = 0;
         while filled < wanted {
             let at = offset + filled as u64;
-            let held =
-                at.checked_sub(window.start).and_then(|from| window.bytes.get(from as usize..));
+            let bytes = window.part.as_ref().map_or(&[][..], Part::as_ref);
+            let held = at.checked_sub(window.start).and_then(|from| bytes.get(from as usize..));
             match held.filter(|bytes| !bytes.is_empty()) {
                 Some(bytes) => {
                     let n = bytes.len().min(wanted - filled);
@@ -114,22 +110,12 @@ impl Object for S3Object {
                 None if at != window.next && (wanted - filled) as u64 >= FIRST => {
                     self.direct(at..end, &mut buf[filled..])?;
                     window.next = end;
-                    (window.start, window.size) = (end, FIRST);
-                    window.bytes.clear();
+                    (window.start, window.size, window.part) = (end, FIRST, None);
                     return Ok(wanted);
                 }
                 None => self.fill(&mut window, at)?,
             }
         }
         Ok(filled)
-    }
-}
-
-impl Drop for S3Object {
-    fn drop(&mut self) {
-        let window = self.window.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, task)) = window.ahead.take() {
-            task.abort();
-        }
     }
 }

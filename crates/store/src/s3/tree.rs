@@ -1,7 +1,5 @@
 //! Objects of a bucket as files to pack.
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,13 +7,11 @@ use shardpack_manifest::sagemaker::PrefixNames;
 use tokio::task::JoinSet;
 
 use super::connect::S3;
-use super::fault::Class;
-use super::get::{PART, changed, read, resume};
+use super::get::changed;
 use super::list::{Found, list};
 use super::put::{Target, head};
 use super::range::{Pinned, stamp};
 use super::uri::S3Uri;
-use super::wire::{Outcome, Wire};
 use crate::listing::check_count;
 use crate::path::split;
 use crate::{Error, FileId, Listing, ListingBuilder, Result, Sink, Source};
@@ -39,8 +35,6 @@ pub struct S3Tree {
     s3: S3,
     listing: Listing,
     keys: Keys,
-    /// The short way to each bucket.
-    wires: HashMap<String, Option<Wire>>,
     name: String,
 }
 
@@ -67,8 +61,7 @@ impl S3Tree {
         let base = base(uri, &naming, &found)?;
         let listing = listing(uri, &found, base.len(), rules)?;
         let keys = Keys::Below { bucket: uri.bucket().into(), base };
-        let wires = wires(&s3, [uri.bucket()])?;
-        Ok(Self { s3, listing, keys, wires, name: uri.to_string() })
+        Ok(Self { s3, listing, keys, name: uri.to_string() })
     }
 
     /// The objects that `uris` name, in that order; each is looked at for its length and version.
@@ -97,37 +90,12 @@ impl S3Tree {
                 reason,
             ));
         }
-        let wires = wires(&s3, uris.iter().map(S3Uri::bucket))?;
-        Ok(Self { s3, listing, keys: Keys::Named(uris), wires, name })
+        Ok(Self { s3, listing, keys: Keys::Named(uris), name })
     }
 
     /// The address of a file.
     pub fn uri(&self, file: FileId) -> String {
         self.pinned(file).name()
-    }
-
-    /// A read of one request: over a connection of our own, if there is a way.
-    fn small(&self, mut object: Pinned, range: Range<u64>, sink: &mut dyn Sink) -> Result<()> {
-        let (calls, start, end) = (self.s3.calls(), range.start, range.end);
-        let wire = self.wires.get(&object.bucket).and_then(Option::as_ref);
-        let (Some(wire), Some(credentials)) = (wire, self.s3.credentials()) else {
-            return self.s3.wait(read(calls, object, range, sink));
-        };
-        let turn = self.s3.wait(calls.read_turn());
-        match wire.get(&credentials, &mut object, range, sink)? {
-            Outcome::Done => {
-                turn.answered();
-                self.s3.wait(calls.receive(end - start));
-                Ok(())
-            }
-            Outcome::Rest(at, fault) => {
-                match &fault {
-                    Some(fault) if fault.class == Class::Slow => turn.throttled(),
-                    _ => drop(turn),
-                }
-                self.s3.wait(resume(calls, object, at..end, fault, sink))
-            }
-        }
     }
 
     fn pinned(&self, id: FileId) -> Pinned {
@@ -152,37 +120,19 @@ impl Source for S3Tree {
 
     fn fetch(&self, id: FileId, start: u64, len: u64, sink: &mut dyn Sink) -> Result<()> {
         let range = self.listing.file(id).range(start, len)?;
-        let object = self.pinned(id);
-        let calls = self.s3.calls();
+        let mut object = self.pinned(id);
         if range.is_empty() {
             let target = Target { bucket: object.bucket.clone(), key: object.key.clone() };
-            let now = self.s3.wait(head(calls, &target))?;
+            let now = self.s3.wait(head(self.s3.calls(), &target))?;
             let same = now.len == object.len && object.is_same(now.etag.as_deref());
             return if same { Ok(()) } else { Err(changed(&object, "its ETag or length differs")) };
         }
-        if range.end - range.start > PART {
-            return self.s3.wait(read(calls, object, range, sink));
-        }
-        self.small(object, range, sink)
+        self.s3.read(&mut object, range, sink)
     }
 
     fn describe(&self) -> String {
         self.name.clone()
     }
-}
-
-/// The short way to each bucket.
-fn wires<'b>(
-    s3: &S3,
-    buckets: impl IntoIterator<Item = &'b str>,
-) -> Result<HashMap<String, Option<Wire>>> {
-    let mut wires = HashMap::new();
-    for bucket in buckets {
-        if !wires.contains_key(bucket) {
-            wires.insert(bucket.to_owned(), s3.wire(bucket)?);
-        }
-    }
-    Ok(wires)
 }
 
 /// What the keys of all files start with.

@@ -116,14 +116,82 @@ fn large_reads_come_in_parts_and_in_order() {
     );
 
     let store = S3Store::open(connect(options(&server)), uri("in"));
-    let object = store.open("large").unwrap();
+    assert!(read_on(&*store.open("large").unwrap()) == bytes);
+}
+
+/// Reads an object from its start to its end, as a decoder does.
+fn read_on(object: &dyn shardpack_store::Object) -> Vec<u8> {
     let mut read = Vec::new();
     let mut buf = vec![0; 100_001];
     loop {
         match object.read_at(read.len() as u64, &mut buf).unwrap() {
-            0 => break,
+            0 => return read,
             n => read.extend_from_slice(&buf[..n]),
         }
     }
-    assert!(read == bytes);
+}
+
+#[test]
+fn parts_that_break_are_resumed() {
+    let bytes = pattern(40_000_000);
+    for fault in [
+        Fault::ResetWithin(100_000),
+        Fault::ShortBody(1),
+        Fault::Stall(70_000),
+        Fault::SlowDown,
+        Fault::ResetBefore,
+        Fault::Error(400, "RequestTimeout"),
+    ] {
+        let server = server();
+        server.put("in/large", bytes.clone());
+        let rule = || FaultRule::new(fault.clone()).on("GetObject").from(2).times(6);
+        server.inject(rule());
+        let tree = S3Tree::open(connect(options(&server)), &uri("in/"), &|_| None).unwrap();
+        assert!(fetch(&tree, 0, 0, bytes.len() as u64).unwrap() == bytes, "{fault:?}");
+        server.heal();
+        server.inject(rule());
+        let store = S3Store::open(connect(options(&server)), uri("in"));
+        assert!(read_on(&*store.open("large").unwrap()) == bytes, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_object_that_changes_between_parts_is_told() {
+    let server = server();
+    server.put("in/large", pattern(40_000_000));
+    let store = S3Store::open(connect(options(&server)), uri("in"));
+    let object = store.open("large").unwrap();
+    let mut buf = vec![0; 1000];
+    object.read_at(0, &mut buf).unwrap();
+    server.put("in/large", vec![1; 40_000_000]);
+    let error = object.read_at(30_000_000, &mut vec![0; 9_000_000]).unwrap_err();
+    assert!(error.is_changed() && error.to_string().contains("in/large"), "{error}");
+}
+
+/// A server that says nothing any more holds up nobody who has what he wanted.
+#[test]
+fn a_reader_that_leaves_waits_for_no_part() {
+    let server = server();
+    let bytes = pattern(1_000_000);
+    server.put("in/a", bytes.clone());
+    let patient = S3Options { stall: Duration::from_secs(3600), ..options(&server) };
+    let store = S3Store::open(connect(patient), uri("in"));
+    let object = store.open("a").unwrap();
+    let got = |n| {
+        while server.calls().iter().filter(|call| call.operation == "GetObject").count() < n {
+            std::thread::yield_now();
+        }
+    };
+    let window = |at: usize| {
+        let mut buf = [0; 10];
+        object.read_at(at as u64, &mut buf).unwrap();
+        assert!(buf == bytes[at..at + 10]);
+    };
+    window(0);
+    window(65_536); // that is reading on: the next window is asked for too
+    got(3);
+    server.inject(FaultRule::new(Fault::Stall(0)).on("GetObject").forever());
+    window(3 * 65_536);
+    got(4);
+    drop((object, store));
 }
