@@ -99,13 +99,33 @@ pub struct SampleHasher {
 impl SampleHasher {
     /// The digest of one sample. Neither its number nor its place in a shard enters.
     pub fn digest(&mut self, key: &str, label: &Label, fields: &[IndexField<'_>]) -> Digest {
+        self.head(key, |bytes| label::encode(label, bytes));
+        self.fields(fields)
+    }
+
+    /// The digest of the sample that an index describes.
+    pub fn digest_record(&mut self, record: &IndexRecord<'_>) -> Digest {
+        self.head(record.key, |bytes| record.label.encode(bytes));
+        let fields = || record.fields.clone();
+        if !fields().is_sorted_by_key(|field| field.name) {
+            return self.fields(&fields().collect::<Vec<_>>());
+        }
+        self.u32(fields().len() as u32);
+        fields().for_each(|field| self.field(&field));
+        Digest(xxh3_128(&self.bytes))
+    }
+
+    fn head(&mut self, key: &str, label: impl FnOnce(&mut Vec<u8>)) {
         self.bytes.clear();
         self.text(key);
         let len_at = self.bytes.len();
         self.u32(0);
-        label::encode(label, &mut self.bytes);
+        label(&mut self.bytes);
         let len = (self.bytes.len() - len_at - 4) as u32;
         self.bytes[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
+    }
+
+    fn fields(&mut self, fields: &[IndexField<'_>]) -> Digest {
         self.u32(fields.len() as u32);
         if fields.is_sorted_by_key(|f| f.name) {
             fields.iter().for_each(|f| self.field(f));
@@ -118,12 +138,6 @@ impl SampleHasher {
             self.order = order;
         }
         Digest(xxh3_128(&self.bytes))
-    }
-
-    /// The digest of the sample that an index describes.
-    pub fn digest_record(&mut self, record: &IndexRecord<'_>) -> Digest {
-        let fields: Vec<_> = record.fields.clone().collect();
-        self.digest(record.key, &record.label.to_label(), &fields)
     }
 
     fn field(&mut self, field: &IndexField<'_>) {

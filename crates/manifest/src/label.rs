@@ -32,6 +32,16 @@ impl<'a> LabelRef<'a> {
         Label { values: self.values().collect(), text: self.text.map(str::to_owned) }
     }
 
+    /// Appends its bytes.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        if self.is_empty() {
+            return;
+        }
+        head(self.values.len(), self.text, out);
+        out.extend_from_slice(self.values.as_flattened());
+        out.extend_from_slice(self.text.unwrap_or_default().as_bytes());
+    }
+
     /// Reads what [`encode`] wrote; none when the bytes are anything else.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
         if bytes.is_empty() {
@@ -55,12 +65,16 @@ pub(crate) fn encode(label: &Label, out: &mut Vec<u8>) {
     if label.is_empty() {
         return;
     }
-    out.extend_from_slice(&(label.values.len() as u32).to_le_bytes());
-    out.extend_from_slice(&u32::from(label.text.is_some()).to_le_bytes());
+    head(label.values.len(), label.text.as_deref(), out);
     for value in &label.values {
         out.extend_from_slice(&value.to_le_bytes());
     }
     out.extend_from_slice(label.text.as_deref().unwrap_or_default().as_bytes());
+}
+
+fn head(values: usize, text: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(values as u32).to_le_bytes());
+    out.extend_from_slice(&u32::from(text.is_some()).to_le_bytes());
 }
 
 #[cfg(test)]
@@ -79,6 +93,9 @@ mod tests {
             let bits = |l: &Label| l.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
             prop_assert_eq!(bits(&back.to_label()), bits(&label));
             prop_assert_eq!(back.text(), label.text.as_deref());
+            let mut again = Vec::new();
+            back.encode(&mut again);
+            prop_assert_eq!(again, bytes);
         }
 
         #[test]

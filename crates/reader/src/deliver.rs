@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::plan::{Run, Window, Windows};
-use crate::sample::Batch;
+use crate::sample::{Batch, Row};
 use crate::segment::Segment;
 use crate::set::Set;
 use crate::{Error, Result};
@@ -60,7 +60,7 @@ struct State {
 struct Pending {
     segments: Vec<Option<Result<Segment>>>,
     missing: usize,
-    rows: Vec<(u32, u64)>,
+    rows: Vec<Row>,
     bytes: u64,
 }
 
@@ -257,11 +257,11 @@ impl Pending {
 }
 
 /// What to read for a window, in pieces of one shard each, and for each sample in the order of
-/// handing out its piece and number in the shard.
-pub(crate) fn pieces(window: &Window, mean: u64) -> (Vec<(u32, u64)>, Vec<Vec<Run>>) {
+/// handing out where it is then.
+pub(crate) fn pieces(window: &Window, mean: u64) -> (Vec<Row>, Vec<Vec<Run>>) {
     let longest = (LONGEST / mean).max(1);
     let mut pieces: Vec<Vec<Run>> = Vec::new();
-    let mut read: Vec<(u32, u64)> = Vec::with_capacity(window.order.len());
+    let mut read: Vec<Row> = Vec::with_capacity(window.order.len());
     for run in &window.runs {
         let mut rest = *run;
         while rest.count > 0 {
@@ -278,8 +278,12 @@ pub(crate) fn pieces(window: &Window, mean: u64) -> (Vec<(u32, u64)>, Vec<Vec<Ru
             };
             let count = rest.count.min(room);
             piece.push(Run { count, ..rest });
-            let number = pieces.len() as u32 - 1;
-            read.extend((rest.first..rest.first + count).map(|ordinal| (number, ordinal)));
+            let segment = pieces.len() as u32 - 1;
+            let next = match read.last() {
+                Some(last) if last.segment == segment => last.sample + 1,
+                _ => 0,
+            };
+            read.extend((next..).take(count as usize).map(|sample| Row { segment, sample }));
             rest = Run { first: rest.first + count, count: rest.count - count, ..rest };
         }
     }

@@ -155,14 +155,16 @@ impl Reader {
         Ok(Batch { segments: segments?, rows })
     }
 
-    /// An error for a sample that failed its check.
-    fn check(&self, batch: &Batch, row: usize) -> Result<()> {
-        let (segment, ordinal) = batch.rows[row];
-        let segment = &batch.segments[segment as usize];
+    /// The place of a sample; an error for one that failed its check.
+    fn check(&self, batch: &Batch, row: usize) -> Result<SampleId> {
+        let Some((segment, sample)) = batch.segment(row as u32) else {
+            return Err(Error::usage("a sample that was not read"));
+        };
+        let place = SampleId { shard: segment.number, ordinal: sample.ordinal };
         match segment.is_whole() {
-            true => Ok(()),
-            false => segment.damage(ordinal).map_or(Ok(()), |reason| {
-                Err(Error::Damaged(Skipped::new(segment, ordinal, reason)))
+            true => Ok(place),
+            false => segment.damage(sample.ordinal).map_or(Ok(place), |reason| {
+                Err(Error::Damaged(Skipped::new(segment, sample.ordinal, reason)))
             }),
         }
     }
@@ -268,17 +270,13 @@ impl Samples {
         self.taken += 1;
         let position = self.share.position(taken);
         let real = taken < self.share.real() || !self.share.is_masked();
-        let row = match self.reader.check(&self.batch, row) {
-            Ok(()) => row,
-            Err(error) => return self.replace(row, position, error).map(Some),
-        };
-        Ok(Some(self.sample(row, position, real)))
+        match self.reader.check(&self.batch, row) {
+            Ok(sample) => Ok(Some(self.sample(row, Item { position, sample, real }))),
+            Err(error) => self.replace(row, position, error).map(Some),
+        }
     }
 
-    fn sample(&mut self, row: usize, position: u64, real: bool) -> Sample {
-        let (segment, ordinal) = self.batch.rows[row];
-        let shard = self.batch.segments[segment as usize].number;
-        let item = Item { position, sample: SampleId { shard, ordinal }, real };
+    fn sample(&self, row: usize, item: Item) -> Sample {
         Sample::of_row(Arc::clone(&self.batch), row as u32, item)
     }
 
@@ -311,10 +309,9 @@ impl Samples {
             return Err(Error::TooManyDamaged { most, last: skipped });
         }
         let rows = self.batch.rows.len();
-        let neighbour =
-            (row + 1..rows).chain(0..row).find(|&row| self.reader.check(&self.batch, row).is_ok());
-        match neighbour {
-            Some(row) => Ok(self.sample(row, position, false)),
+        let whole = |row| Some((row, self.reader.check(&self.batch, row).ok()?));
+        match (row + 1..rows).chain(0..row).find_map(whole) {
+            Some((row, sample)) => Ok(self.sample(row, Item { position, sample, real: false })),
             None => Err(Error::Damaged(skipped)),
         }
     }

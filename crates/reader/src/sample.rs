@@ -7,21 +7,31 @@ use shardpack_formats::Label;
 use shardpack_manifest::{Digest, IndexRecord, SampleHasher};
 
 use crate::plan::{Item, SampleId};
-use crate::segment::Segment;
+use crate::segment::{Checked, Segment};
 use crate::stream::StreamRecord;
 
 /// Samples that were read together, in the order of handing out.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) segments: Vec<Segment>,
-    /// For each sample: its segment, and its number in the shard.
-    pub(crate) rows: Vec<(u32, u64)>,
+    /// For each sample, where it is.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A sample's place in a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) segment: u32,
+    /// Its number among those that the segment was read for.
+    pub(crate) sample: u32,
 }
 
 impl Batch {
-    fn segment(&self, row: u32) -> Option<(&Segment, u64)> {
-        let (segment, ordinal) = self.rows.get(row as usize)?;
-        Some((self.segments.get(*segment as usize)?, *ordinal))
+    /// Where the sample in row `row` is, and what is known of it.
+    pub(crate) fn segment(&self, row: u32) -> Option<(&Segment, Checked)> {
+        let Row { segment, sample } = self.rows.get(row as usize)?;
+        let segment = self.segments.get(*segment as usize)?;
+        Some((segment, segment.sample(*sample)?))
     }
 }
 
@@ -71,8 +81,8 @@ impl Sample {
     fn indexed(&self) -> Option<IndexRecord<'_>> {
         match &self.bytes {
             Bytes::Row(batch, row) => {
-                let (segment, ordinal) = batch.segment(*row)?;
-                segment.record(ordinal)
+                let (segment, sample) = batch.segment(*row)?;
+                segment.record(sample.ordinal)
             }
             Bytes::Record(record) => record.indexed(),
         }
@@ -114,16 +124,21 @@ impl Sample {
 
     /// Names and bytes of its fields, in stored order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let named = self.indexed().map(|record| record.fields).into_iter().flatten().enumerate();
-        let named = named.map(|(place, field)| {
-            let body = match &self.bytes {
-                Bytes::Row(batch, row) => {
-                    batch.segment(*row).map_or(&[][..], |(segment, ordinal)| {
-                        segment.body(ordinal, place, field.offset, field.len)
-                    })
+        let (row, named) = match &self.bytes {
+            Bytes::Row(batch, row) => {
+                let row = batch.segment(*row);
+                (row, row.and_then(|(segment, sample)| segment.fields(sample.ordinal)))
+            }
+            Bytes::Record(record) => (None, record.indexed().map(|record| record.fields)),
+        };
+        let named = named.into_iter().flatten().enumerate().map(move |(place, field)| {
+            let body = match (&self.bytes, row) {
+                (_, Some((segment, sample))) => {
+                    segment.body(sample.ordinal, place, field.offset, field.len)
                 }
                 // Formats that keep no names decode to others than the index has.
-                Bytes::Record(record) => record.body(place),
+                (Bytes::Record(record), None) => record.body(place),
+                (Bytes::Row(..), None) => &[],
             };
             (field.name, body)
         });
@@ -165,10 +180,14 @@ impl Sample {
 
     /// Its digest: those of an epoch's real samples, on all ranks, add up to the manifest's.
     pub fn digest(&self, hasher: &mut SampleHasher) -> Digest {
-        match (self.indexed(), &self.bytes) {
-            (Some(record), _) => hasher.digest_record(&record),
-            (None, Bytes::Record(record)) => record.digest(hasher),
-            (None, Bytes::Row(..)) => Digest::default(),
+        match &self.bytes {
+            Bytes::Row(batch, row) => {
+                batch.segment(*row).map_or_else(Digest::default, |(_, sample)| sample.digest)
+            }
+            Bytes::Record(record) => match record.indexed() {
+                Some(indexed) => hasher.digest_record(&indexed),
+                None => record.digest(hasher),
+            },
         }
     }
 }

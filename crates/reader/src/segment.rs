@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shardpack_formats::{DecodeOptions, Record, Sample as Decoded, crc32c};
-use shardpack_manifest::IndexRecord;
+use shardpack_manifest::{Digest, Fields, IndexRecord, SampleHasher};
 
 use crate::plan::Run;
 use crate::pool::Buffer;
@@ -23,10 +23,19 @@ pub(crate) struct Segment {
     /// Offset in the shard of the first byte.
     base: u64,
     bytes: Buffer,
-    /// Samples whose bytes do not lie in the shard as they are: split, or transformed.
+    /// The samples that were asked for, in stored order.
+    samples: Vec<Checked>,
+    /// Samples whose bytes do not lie in the shard as they are: split, or transformed. By ordinal.
     decoded: Vec<(u64, Decoded)>,
-    /// Samples that failed their check, and why.
+    /// Samples that failed their check, and why. By ordinal.
     bad: Vec<(u64, String)>,
+}
+
+/// A sample that was looked at while it was in the core's cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked {
+    pub(crate) ordinal: u64,
+    pub(crate) digest: Digest,
 }
 
 impl Segment {
@@ -51,11 +60,13 @@ impl Segment {
             number: first.shard,
             base,
             bytes,
+            samples: Vec::with_capacity(runs.iter().map(|run| run.count as usize).sum()),
             decoded: Vec::new(),
             bad: Vec::new(),
         };
         let mut samples = runs.iter().flat_map(|run| run.first..run.first + run.count).peekable();
         let mut stream = set.stream(&shard, first, base)?;
+        let mut hasher = SampleHasher::default();
         let mut filled = 0;
         while filled < len as usize {
             let end = (filled + PIECE).min(len as usize);
@@ -74,6 +85,8 @@ impl Segment {
                 && record.offset + record.len <= base + filled as u64
             {
                 segment.check(set, ordinal, &record);
+                let digest = hasher.digest_record(&record);
+                segment.samples.push(Checked { ordinal, digest });
                 samples.next();
             }
         }
@@ -115,8 +128,17 @@ impl Segment {
             .unwrap_or_default()
     }
 
+    /// Sample `number` of those that were asked for.
+    pub(crate) fn sample(&self, number: u32) -> Option<Checked> {
+        self.samples.get(number as usize).copied()
+    }
+
     pub(crate) fn record(&self, ordinal: u64) -> Option<IndexRecord<'_>> {
         self.shard.index.get(ordinal as usize)
+    }
+
+    pub(crate) fn fields(&self, ordinal: u64) -> Option<Fields<'_>> {
+        self.shard.index.fields(ordinal as usize)
     }
 
     /// The body of a field.
@@ -126,8 +148,8 @@ impl Segment {
         match offset {
             Some(offset) => self.range(offset, len),
             None => {
-                let found = self.decoded.iter().find(|(number, _)| *number == ordinal);
-                let field = found.and_then(|(_, sample)| Some((sample, sample.fields.get(place)?)));
+                let sample = by_ordinal(&self.decoded, ordinal);
+                let field = sample.and_then(|sample| Some((sample, sample.fields.get(place)?)));
                 field.map_or(&[], |(sample, field)| sample.body(field))
             }
         }
@@ -135,8 +157,7 @@ impl Segment {
 
     /// Why a sample must not be used.
     pub(crate) fn damage(&self, ordinal: u64) -> Option<&str> {
-        let found = self.bad.iter().find(|(number, _)| *number == ordinal);
-        found.map(|(_, reason)| &**reason)
+        by_ordinal(&self.bad, ordinal).map(|reason| &**reason)
     }
 
     /// Samples that failed their check.
@@ -147,6 +168,11 @@ impl Segment {
     pub(crate) fn len(&self) -> usize {
         self.bytes.as_ref().len()
     }
+}
+
+fn by_ordinal<T>(sorted: &[(u64, T)], ordinal: u64) -> Option<&T> {
+    let found = sorted.binary_search_by_key(&ordinal, |(ordinal, _)| *ordinal).ok()?;
+    Some(&sorted.get(found)?.1)
 }
 
 /// Decodes the only record in `bytes`.
