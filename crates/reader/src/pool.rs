@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Buffers without use.
+/// Buffers without use. There never are more, in use or not, than were in use at once.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
 
-/// Buffers that are kept: as many as a few windows have pieces.
-const MOST: usize = 64;
+/// Buffers are so much longer than they need be, in bytes, that the next piece fits them too.
+const GRAIN: usize = 256 << 10;
 
 /// Bytes of one piece of a shard. Dropped, their memory goes back.
 #[derive(Debug)]
@@ -24,10 +24,16 @@ impl Pool {
 
     /// A buffer of `len` bytes. What was in the memory before is in it still.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        let mut bytes = self.idle().pop().unwrap_or_default();
-        if bytes.len() < len {
-            bytes.resize(len, 0);
-        }
+        let found = {
+            let mut idle = self.idle();
+            // The one that was used last may be in the core's cache; one that is too short makes
+            // room for its successor.
+            let fits = idle.iter().rposition(|bytes| bytes.len() >= len);
+            fits.or(idle.len().checked_sub(1)).map(|at| idle.remove(at))
+        };
+        // A vector that grows would be copied.
+        let bytes = found.filter(|bytes| bytes.len() >= len);
+        let bytes = bytes.unwrap_or_else(|| vec![0; len.next_multiple_of(GRAIN)]);
         Buffer { bytes, len, pool: Arc::clone(self) }
     }
 }
@@ -46,9 +52,27 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut idle = self.pool.idle();
-        if idle.len() < MOST {
-            idle.push(std::mem::take(&mut self.bytes));
-        }
+        self.pool.idle().push(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_and_no_more_of_it_than_was_needed_at_once() {
+        let pool = Arc::<Pool>::default();
+        let (small, large) = (pool.take(10), pool.take(GRAIN + 1));
+        assert_eq!((small.as_ref().len(), large.as_ref().len()), (10, GRAIN + 1));
+        let place = large.as_ref().as_ptr();
+        drop((large, small));
+        assert_eq!(pool.take(GRAIN + 7).as_ref().as_ptr(), place, "the one that fits");
+        let longer = pool.take(3 * GRAIN);
+        assert_eq!(pool.idle().len(), 1, "made in place of one that was too short");
+        drop(longer);
+        let all = (pool.take(1), pool.take(1), pool.take(1));
+        drop(all);
+        assert_eq!(pool.idle().len(), 3);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
 
 use crate::deliver::{Delivery, pieces};
-use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window};
+use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window, Windows};
 use crate::sample::{Batch, Sample};
 use crate::segment::Segment;
 use crate::set::Set;
@@ -134,6 +134,12 @@ impl Reader {
         })
     }
 
+    /// Reads windows ahead.
+    fn delivery(&self, windows: Windows) -> Delivery {
+        let windows = windows.at_least(self.set.together());
+        Delivery::new(Arc::clone(&self.set), windows, self.threads, self.memory)
+    }
+
     /// Reads samples on this thread.
     fn load(&self, samples: &[SampleId]) -> Result<Batch> {
         let mut sorted: Vec<u32> = (0..samples.len() as u32).collect();
@@ -211,13 +217,12 @@ pub struct Samples {
 
 impl Samples {
     fn new(reader: Reader, share: Share) -> Self {
-        let delivery =
-            Delivery::new(Arc::clone(&reader.set), share.windows(), reader.threads, reader.memory);
+        let delivery = reader.delivery(share.windows());
         Self {
             reader,
             share,
             delivery,
-            batch: Arc::new(Batch { segments: Vec::new(), rows: Vec::new() }),
+            batch: Arc::default(),
             row: 0,
             taken: 0,
             failed: false,
@@ -262,6 +267,7 @@ impl Samples {
             if self.taken >= self.share.len() {
                 return Ok(None);
             }
+            self.batch = Arc::default(); // the next may use its memory
             self.batch = Arc::new(self.load()?);
             self.row = 0;
         }
@@ -283,9 +289,7 @@ impl Samples {
     /// The next window, or what pads the end.
     fn load(&mut self) -> Result<Batch> {
         if !self.delivery.is_alive() {
-            let Reader { set, threads, memory, .. } = &self.reader;
-            let windows = self.share.windows().from(self.taken);
-            self.delivery = Delivery::new(Arc::clone(set), windows, *threads, *memory);
+            self.delivery = self.reader.delivery(self.share.windows().from(self.taken));
         }
         if self.taken >= self.share.real() {
             let samples = self.share.items(self.taken).map(|item| item.sample);

@@ -11,7 +11,7 @@ use crate::segment::{Checked, Segment};
 use crate::stream::StreamRecord;
 
 /// Samples that were read together, in the order of handing out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) segments: Vec<Segment>,
     /// For each sample, where it is.

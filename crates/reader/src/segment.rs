@@ -10,10 +10,6 @@ use crate::pool::Buffer;
 use crate::set::{OpenShard, Set};
 use crate::{Error, Result};
 
-/// Bytes that are read at once: few enough that they are still in the core's cache when they are
-/// checked.
-const PIECE: usize = 256 << 10;
-
 /// Samples of one shard that were read together.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -69,7 +65,7 @@ impl Segment {
         let mut hasher = SampleHasher::default();
         let mut filled = 0;
         while filled < len as usize {
-            let end = (filled + PIECE).min(len as usize);
+            let end = filled.saturating_add(set.piece()).min(len as usize);
             let piece = &mut segment.bytes.as_mut()[filled..end];
             let read = match &mut stream {
                 None => shard.object.read_at(base + filled as u64, piece)?,

@@ -29,6 +29,15 @@ pub(crate) struct Set {
     streams: Streams,
 }
 
+/// Bytes of a lane that are read at once at least, from a file system: few enough that the windows
+/// of eight lanes stay in the cores' caches, where copying them costs a third less (20,000 samples
+/// of 110 KB: 0.41 s of processor time, 0.50 s with 7 MB).
+const TOGETHER: u64 = 256 << 10;
+/// The same over a network, where a request has its price.
+const TOGETHER_FAR: u64 = 4 << 20;
+/// Bytes that are read at once from a file system: still in the core's cache when they are checked.
+const PIECE: usize = 256 << 10;
+
 /// One shard that is there.
 #[derive(Debug)]
 struct Seen {
@@ -157,6 +166,17 @@ impl Set {
     /// Mean length of an encoded sample in bytes, at least 1.
     pub(crate) fn mean(&self) -> u64 {
         mean(self.rows())
+    }
+
+    /// Samples of a lane that are read at once.
+    pub(crate) fn together(&self) -> u64 {
+        let bytes = if self.store.moves() { TOGETHER } else { TOGETHER_FAR };
+        (bytes / self.mean()).max(1)
+    }
+
+    /// Bytes that are read at once and checked.
+    pub(crate) fn piece(&self) -> usize {
+        if self.store.moves() { PIECE } else { usize::MAX }
     }
 
     /// How many shards stay open.

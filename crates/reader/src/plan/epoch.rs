@@ -86,9 +86,14 @@ impl Epoch {
         Windows::of_lane(self.clone(), lane, from_depth)
     }
 
-    /// Samples of a lane that are read together: whole windows.
+    /// Samples of a lane that are read together, where nobody says otherwise.
     pub(crate) fn span(&self) -> u64 {
-        span(self.window)
+        self.whole_windows(LEAST_SPAN)
+    }
+
+    /// The least number of samples in whole windows that is not below `samples`.
+    pub(crate) fn whole_windows(&self, samples: u64) -> u64 {
+        self.window.saturating_mul(samples.max(1).div_ceil(self.window))
     }
 
     /// Place in the sequence of what is at `position`. Keeps the permutation for the next call in
@@ -150,9 +155,4 @@ pub(crate) struct Kept {
     lane: u64,
     window: u64,
     permutation: Permutation,
-}
-
-/// The least whole number of windows that is worth reading at once.
-pub(crate) fn span(window: u64) -> u64 {
-    window * LEAST_SPAN.div_ceil(window)
 }

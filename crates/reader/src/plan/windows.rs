@@ -59,6 +59,8 @@ pub struct Windows {
     next: u64,
     end: u64,
     at_most: u64,
+    /// Samples of a lane that are read together: whole windows.
+    span: u64,
     /// For each lane of the share, the permutation that was used last.
     kept: Vec<Option<Kept>>,
     picks: Vec<Pick>,
@@ -77,8 +79,8 @@ impl Windows {
     pub(crate) fn of_share(share: Share) -> Self {
         let end = share.real();
         let kept = vec![None; share.lanes().count()];
-        let at_most = u64::from(u32::MAX);
-        Self { share, next: 0, end, at_most, kept, picks: Vec::new() }
+        let (at_most, span) = (u64::from(u32::MAX), share.epoch().span());
+        Self { share, next: 0, end, at_most, span, kept, picks: Vec::new() }
     }
 
     /// A lane is the share of a rank in a world of as many ranks as there are lanes.
@@ -102,12 +104,19 @@ impl Windows {
         self
     }
 
+    /// The same samples in windows of at least `samples` of each lane: the least whole number of
+    /// the plan's windows. Default 64 samples.
+    pub fn at_least(mut self, samples: u64) -> Self {
+        self.span = self.share.epoch().whole_windows(samples);
+        self
+    }
+
     /// Picks what comes up to the end of a span of depths, the same in all lanes.
     fn pick(&mut self) {
         let epoch = self.share.epoch();
         let lanes = epoch.lanes();
         let stride = self.share.lane_stride();
-        let round = epoch.span() * lanes;
+        let round = self.span * lanes;
         let stop = (self.share.position(self.next) / round + 1) * round;
         self.picks.clear();
         while self.next < self.end && (self.picks.len() as u64) < self.at_most {

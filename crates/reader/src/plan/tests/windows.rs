@@ -32,6 +32,7 @@ proptest! {
         base in 0u64..150,
         split in prop::option::of((1u64..4, 1u64..4)),
         at_most in prop::option::of(1u64..50),
+        at_least in prop::option::of(1u64..200),
     ) {
         let rank = rank.index(world as usize) as u64;
         let Ok(plan) = setup.plan(rank, world) else { return Ok(()) };
@@ -42,6 +43,9 @@ proptest! {
         let mut windows = share.windows();
         if let Some(at_most) = at_most {
             windows = windows.at_most(at_most);
+        }
+        if let Some(at_least) = at_least {
+            windows = windows.at_least(at_least);
         }
         let seen = samples(windows, 0, at_most.map_or(usize::MAX, |n| n as usize));
         let steps: Vec<_> = share.items(0).take(share.real() as usize).collect();
