@@ -97,8 +97,27 @@ pub trait Store: fmt::Debug + Send + Sync {
         true
     }
 
+    /// What reading took so far.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
     /// Where the tree is, for messages.
     fn describe(&self) -> String;
+}
+
+/// What reading took, since the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Bytes that a cache had.
+    pub cached: u64,
+    /// Bytes that a cache did not have, and that were fetched: whole blocks where it keeps them.
+    pub fetched: u64,
+    /// What went wrong first with a cache, which was read past.
+    pub trouble: Option<String>,
 }
 
 /// An object that is open for reading, from any thread.
@@ -109,6 +128,12 @@ pub trait Object: fmt::Debug + Send + Sync {
     /// True without bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What stands for exactly these bytes, as long as nobody changes them: an ETag, the time of
+    /// the last change. None where nothing does; then nobody may keep them.
+    fn version(&self) -> Option<String> {
+        None
     }
 
     /// Fills `buf` from `offset`; returns fewer bytes only at the end of the object.

@@ -88,6 +88,10 @@ impl Object for S3Object {
         self.pinned.len
     }
 
+    fn version(&self) -> Option<String> {
+        self.pinned.etag.clone()
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
         let end = self.pinned.len.min(offset.saturating_add(buf.len() as u64));
         if offset >= end {

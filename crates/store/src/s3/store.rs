@@ -9,7 +9,7 @@ use super::object::S3Object;
 use super::put::{Target, doubts, head, put, remove, swap};
 use super::upload::S3Upload;
 use super::uri::{LONGEST_KEY, S3Uri};
-use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload, key};
+use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Traffic, Upload, key};
 
 /// A folder of a bucket.
 ///
@@ -176,6 +176,10 @@ impl Store for S3Store {
     fn doubts(&self, key: &str) -> Result<Vec<String>> {
         let target = self.target(key)?;
         self.s3.wait(doubts(self.s3.calls(), &target))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { retries: self.s3.retries(), ..Traffic::default() }
     }
 
     fn describe(&self) -> String {
