@@ -15,6 +15,7 @@ mod listing;
 mod local;
 mod memory;
 mod path;
+mod process;
 #[cfg(feature = "s3")]
 mod s3;
 mod source;
@@ -30,6 +31,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use memory::{MemoryStore, MemoryTree};
+pub use process::PerProcess;
 #[cfg(feature = "s3")]
 pub use s3::{OnRetry, Retried, S3, S3Encryption, S3Options, S3Rules, S3Store, S3Tree, S3Uri};
 pub use source::{Bytes, Sink, Source};

@@ -1,6 +1,7 @@
 //! Trees of objects that datasets live in.
 
 use std::fmt;
+use std::ops::Add;
 
 use crate::{Error, Result};
 
@@ -118,6 +119,31 @@ pub struct Traffic {
     pub fetched: u64,
     /// What went wrong first with a cache, which was read past.
     pub trouble: Option<String>,
+}
+
+impl Traffic {
+    /// What came since `before`.
+    pub fn since(self, before: &Self) -> Self {
+        Self {
+            retries: self.retries.saturating_sub(before.retries),
+            cached: self.cached.saturating_sub(before.cached),
+            fetched: self.fetched.saturating_sub(before.fetched),
+            trouble: self.trouble,
+        }
+    }
+}
+
+impl Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            retries: self.retries + other.retries,
+            cached: self.cached + other.cached,
+            fetched: self.fetched + other.fetched,
+            trouble: self.trouble.or(other.trouble),
+        }
+    }
 }
 
 /// An object that is open for reading, from any thread.

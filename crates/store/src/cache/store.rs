@@ -71,13 +71,13 @@ impl Store for CachedStore {
     }
 
     fn traffic(&self) -> Traffic {
-        let behind = self.inner.traffic();
-        Traffic {
-            cached: behind.cached + self.counts.cached.load(Relaxed),
-            fetched: behind.fetched + self.counts.fetched.load(Relaxed),
-            trouble: self.cache.trouble().or(behind.trouble),
-            ..behind
-        }
+        let own = Traffic {
+            retries: 0,
+            cached: self.counts.cached.load(Relaxed),
+            fetched: self.counts.fetched.load(Relaxed),
+            trouble: self.cache.trouble(),
+        };
+        own + self.inner.traffic()
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {

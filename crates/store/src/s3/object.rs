@@ -1,7 +1,7 @@
 //! An object that is open for reading.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::task::JoinHandle;
 
@@ -30,11 +30,32 @@ struct Window {
     /// Where the next read must start to be one that reads on.
     next: u64,
     size: u64,
-    ahead: Option<(Range<u64>, Fetching)>,
+    ahead: Option<Ahead>,
 }
 
-/// Bytes on their way.
-type Fetching = JoinHandle<Result<Vec<u8>>>;
+/// Bytes on their way; dropped, they are not wanted any more.
+#[derive(Debug)]
+struct Ahead {
+    range: Range<u64>,
+    task: JoinHandle<Result<Vec<u8>>>,
+    /// The process whose threads fetch them.
+    process: u32,
+}
+
+impl Ahead {
+    /// Whether they are those from `at` on, and come to this process.
+    fn is_for(&self, at: u64) -> bool {
+        self.range.start == at && self.process == std::process::id()
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            self.task.abort();
+        }
+    }
+}
 
 impl S3Object {
     pub(super) fn new(s3: S3, pinned: Pinned) -> Self {
@@ -52,15 +73,12 @@ impl S3Object {
         let len = self.pinned.len;
         let reading_on = at == window.next && at > 0;
         window.size = if reading_on { (window.size * 2).clamp(FIRST, LONGEST) } else { FIRST };
-        let fetched = match window.ahead.take() {
-            Some((range, task)) if range.start == at => {
-                let joined = self.s3.wait(task);
+        let fetched = match window.ahead.take().filter(|ahead| ahead.is_for(at)) {
+            Some(mut ahead) => {
+                let joined = self.s3.wait(&mut ahead.task);
                 joined.map_err(|e| Error::io(std::io::Error::other(e), self.pinned.name()))??
             }
-            other => {
-                if let Some((_, task)) = other {
-                    task.abort();
-                }
+            None => {
                 let range = at..len.min(at + window.size);
                 self.s3.wait(collect(self.s3.calls(), &mut self.pinned.clone(), range))?
             }
@@ -77,7 +95,7 @@ impl S3Object {
                 stream(&calls, &mut pinned, part, &mut sink).await?;
                 Ok(bytes)
             });
-            window.ahead = Some((range, task));
+            window.ahead = Some(Ahead { range, task, process: std::process::id() });
         }
         Ok(())
     }
@@ -99,6 +117,7 @@ impl Object for S3Object {
         }
         let wanted = (end - offset) as usize;
         let buf = &mut buf[..wanted];
+        self.s3.revive()?;
         // A second thread on this object reads elsewhere.
         let Ok(mut window) = self.window.try_lock() else {
             self.direct(offset..end, buf)?;
@@ -126,14 +145,5 @@ impl Object for S3Object {
             }
         }
         Ok(filled)
-    }
-}
-
-impl Drop for S3Object {
-    fn drop(&mut self) {
-        let window = self.window.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, task)) = window.ahead.take() {
-            task.abort();
-        }
     }
 }
