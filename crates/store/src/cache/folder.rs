@@ -62,6 +62,11 @@ impl Folder {
         self.blocks().join(format!("{:02x}/{object:032x}-{number:x}", object >> 120))
     }
 
+    /// For messages.
+    pub(super) fn name(&self) -> std::path::Display<'_> {
+        self.root.display()
+    }
+
     fn blocks(&self) -> PathBuf {
         self.root.join("blocks")
     }
@@ -75,14 +80,12 @@ impl Folder {
         if len > limit {
             return Ok(Claim::TooLong);
         }
-        let mut usage = Usage::take(&self.root.join("usage"), self.boot)?;
-        let part = match Part::take(&path)? {
-            Some(part) => part,
-            None => return Ok(Claim::Theirs),
-        };
+        let Some(part) = Part::take(&path)? else { return Ok(Claim::Theirs) };
         if path.exists() {
             return Ok(Claim::There);
         }
+        // Whoever has this lock waits for no part's, so these two never wait for each other.
+        let mut usage = Usage::take(&self.root.join("usage"), self.boot)?;
         let held = part.file.metadata()?.len(); // of a process that died
         let need = len.saturating_sub(held);
         self.check_free(need)?;

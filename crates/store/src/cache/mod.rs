@@ -129,7 +129,8 @@ impl Cache {
         // No mutex here is waited for: in a process that was forked off, the thread that holds it
         // may not exist.
         if let Ok(mut trouble) = self.0.trouble.try_lock() {
-            trouble.first.get_or_insert_with(|| error.to_string());
+            let name = self.0.folder.name();
+            trouble.first.get_or_insert_with(|| format!("{name}: {error}"));
             trouble.last = Some(Instant::now());
         }
     }

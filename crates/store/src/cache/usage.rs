@@ -44,7 +44,7 @@ impl Usage {
                     thread::sleep(Duration::from_micros(200)); // flock has no wait with an end
                 }
                 Err(Errno::WOULDBLOCK) => {
-                    let what = format!("{}: another process keeps its lock", path.display());
+                    let what = "another process keeps the lock";
                     return Err(io::Error::new(io::ErrorKind::TimedOut, what));
                 }
                 Err(errno) => return Err(errno.into()),

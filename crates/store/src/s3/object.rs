@@ -134,10 +134,10 @@ impl Object for S3Object {
                     buf[filled..filled + n].copy_from_slice(&bytes[..n]);
                     filled += n;
                 }
-                None if at != window.next && (wanted - filled) as u64 >= FIRST => {
+                None if (at != window.next || at == 0) && (wanted - filled) as u64 >= FIRST => {
                     self.direct(at..end, &mut buf[filled..])?;
                     window.next = end;
-                    (window.start, window.size) = (end, FIRST);
+                    (window.start, window.size) = (end, (end - at).min(LONGEST));
                     window.bytes.clear();
                     return Ok(wanted);
                 }

@@ -125,7 +125,7 @@ fn read(store: &dyn Store, key: &str) -> Vec<u8> {
 /// The files of the cache below `blocks`, with their lengths.
 fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
     let shelves = fs::read_dir(folder.join("blocks")).into_iter().flatten();
-    let entries = shelves.flat_map(|shelf| fs::read_dir(shelf.unwrap().path()).unwrap());
+    let entries = shelves.flat_map(|shelf| fs::read_dir(shelf.unwrap().path())).flatten();
     let mut files: Vec<_> = entries
         .filter_map(|entry| {
             let entry = entry.unwrap();
@@ -187,6 +187,22 @@ fn an_object_that_was_replaced_is_another() {
     assert!(read(&store, "a") == new);
     remote.store.remove("a").unwrap();
     assert!(store.open("a").unwrap_err().is_not_found());
+}
+
+/// A file that was just written may be written again within the same tick of its clock.
+#[test]
+fn a_file_has_a_version_once_it_has_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("new"), "1").unwrap();
+    let old = fs::File::create(folder.path().join("old")).unwrap();
+    old.set_modified(std::time::UNIX_EPOCH).unwrap(); // as unpacking does: it changes a time, too
+    let open = |folder: &Path, name: &str| {
+        LocalStore::open(folder, &LocalOptions::default()).open(name).unwrap().version()
+    };
+    assert_eq!((open(folder.path(), "new"), open(folder.path(), "old")), (None, None));
+    let settled = open(Path::new("/usr/bin"), "env").expect("an old file");
+    assert_eq!(open(Path::new("/usr/bin"), "env"), Some(settled.clone()));
+    assert_ne!(open(Path::new("/etc"), "passwd").expect("an old file"), settled);
 }
 
 #[test]

@@ -46,18 +46,18 @@ fn what_was_read_is_asked_for_by_its_head_alone() {
 #[test]
 fn an_object_that_was_replaced_is_read_anew_or_refused() {
     let (server, folder) = (server(), tempfile::tempdir().unwrap());
-    server.put("data/a", pattern(1_500_000));
+    server.put("data/a", pattern(6_000_000));
     let store = cached(&server, folder.path());
     let open = store.open("a").unwrap();
     let mut start = vec![0; 1000];
     open.read_at(0, &mut start).unwrap();
-    let new: Vec<u8> = pattern(1_500_000).iter().map(|byte| !byte).collect();
+    let new: Vec<u8> = pattern(6_000_000).iter().map(|byte| !byte).collect();
     server.put("data/a", new.clone());
     assert_eq!(read(&store, "a"), new);
     // Whoever has the old one open gets its bytes, or an error; never those of the new one.
     assert_eq!(open.read_at(0, &mut start).unwrap(), 1000);
     assert_eq!(start, pattern(1000));
-    assert!(open.read_at(1_400_000, &mut start).unwrap_err().is_changed());
+    assert!(open.read_at(5_900_000, &mut start).unwrap_err().is_changed());
     assert_eq!(read(&store, "a"), new, "nothing of the old one was kept for the new");
 }
 
