@@ -67,8 +67,9 @@ struct Trouble {
     last: Option<Instant>,
 }
 
-/// Blocks that stay open: a few for each thread that reads.
-const MOST_OPEN: usize = 64;
+/// Blocks that stay open: one for each thread that reads. One that is evicted meanwhile keeps its room
+/// on the disk until it is closed, beyond the limit.
+const MOST_OPEN: usize = 16;
 /// After trouble nothing is written for so long: a full disk does not want to be asked for every
 /// block.
 const PAUSE: Duration = Duration::from_secs(10);

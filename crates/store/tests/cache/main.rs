@@ -9,8 +9,8 @@ use std::thread;
 
 use proptest::prelude::*;
 use shardpack_store::{
-    Cache, CacheOptions, CachedStore, Lock, MemoryStore, Object, ObjectMeta, PutMode, Result,
-    Store, Upload,
+    Cache, CacheOptions, CachedStore, LocalOptions, LocalStore, Lock, MemoryStore, Object,
+    ObjectMeta, PutMode, Result, Store, Upload,
 };
 use shardpack_testkit::store_suite::{pattern, store_suite};
 
@@ -267,7 +267,9 @@ fn the_limit_holds_and_the_oldest_goes_first() {
         assert!(!read("11"), "after {key}");
     }
     fs::write(folder.path().join("blocks/stranger"), "kept").unwrap();
-    keys.iter().for_each(|key| drop(read(key)));
+    keys.iter().for_each(|key| {
+        read(key);
+    });
     assert!(folder.path().join("blocks/stranger").exists(), "eviction knows its own files");
 }
 
@@ -288,6 +290,36 @@ fn an_unusable_folder_is_read_past_and_told() {
         assert!(traffic.trouble.is_some(), "{}", folder.display());
         assert_eq!((traffic.cached, traffic.fetched), (0, 2 * (BLOCK as u64 + 1)));
     }
+}
+
+/// Needs a file system of its own, so it does nothing without the right to mount one.
+#[test]
+fn a_full_disk_is_read_past_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let status = Command::new(args[0]).args(&args[1..]).arg(folder.path()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !run(&["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs"]) {
+        return;
+    }
+    let bytes = pattern(6 * BLOCK);
+    let remote = Remote::with(&[("a", &bytes)]);
+    let half =
+        CachedStore::new(Arc::new(remote.clone()), Cache::new(&CacheOptions::new(folder.path())));
+    assert!(read(&half, "a") == bytes);
+    let traffic = half.traffic();
+    assert_eq!((traffic.trouble, files(folder.path()).len()), (None, 2), "half by default");
+    let greedy = cached(&remote, folder.path(), 1 << 30);
+    assert!(read(&greedy, "a") == bytes);
+    let trouble = greedy.traffic().trouble.unwrap_or_default();
+    assert!(trouble.contains("No space left"), "{trouble}");
+    assert!(trouble.contains(&*folder.path().to_string_lossy()), "{trouble}");
+    assert_eq!(files(folder.path()).len(), 4, "a twentieth stays free");
+    assert!(read(&greedy, "a") == bytes, "what is there is used all the same");
+    assert_eq!(greedy.traffic().cached, (2 + 4) * BLOCK as u64);
+    drop((half, greedy));
+    assert!(run(&["umount"]));
 }
 
 #[test]
