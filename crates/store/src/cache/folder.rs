@@ -85,7 +85,7 @@ impl Folder {
             return Ok(Claim::There);
         }
         // Whoever has this lock waits for no part's, so these two never wait for each other.
-        let mut usage = Usage::take(&self.root.join("usage"), self.boot)?;
+        let mut usage = self.usage()?;
         let held = part.file.metadata()?.len(); // of a process that died
         let need = len.saturating_sub(held);
         self.check_free(need)?;
@@ -102,6 +102,22 @@ impl Folder {
         usage.set(total)?;
         part.file.set_len(len)?;
         Ok(Claim::Mine(part))
+    }
+
+    /// Gives a block its bytes and its name.
+    pub(super) fn commit(&self, mut part: Part, id: &BlockId, bytes: &[u8]) -> io::Result<()> {
+        part.file.write_all_at(bytes, 0)?;
+        // No sync: the trailer tells after a power failure whether the bytes had been written.
+        part.file.write_all_at(&id.trailer(bytes), bytes.len() as u64)?;
+        // Whoever counts the files may miss one that changes its name meanwhile.
+        let _usage = self.usage()?;
+        fs::rename(&part.path, part.path.with_extension(""))?;
+        part.done = true;
+        Ok(())
+    }
+
+    fn usage(&self) -> io::Result<Usage> {
+        Usage::take(&self.root.join("usage"), self.boot)
     }
 
     /// Most bytes of all files. By default half of the file system.
@@ -145,11 +161,8 @@ impl Folder {
                 }
                 total += meta.len();
                 if path.extension().is_none() {
-                    found.push((
-                        meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                        meta.len(),
-                        path,
-                    ));
+                    let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    found.push((used, meta.len(), path));
                 }
             }
         }
@@ -213,16 +226,6 @@ impl Part {
                 Err(errno) => return Err(errno.into()),
             }
         }
-    }
-
-    /// Gives the block its bytes and its name.
-    pub(super) fn commit(mut self, id: &BlockId, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, 0)?;
-        self.file.write_all_at(&id.trailer(bytes), bytes.len() as u64)?;
-        // No sync: the trailer tells after a power failure whether the bytes had been written.
-        fs::rename(&self.path, self.path.with_extension(""))?;
-        self.done = true;
-        Ok(())
     }
 }
 

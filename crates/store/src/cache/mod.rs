@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use self::block::{Block, BlockId, is_damage};
-use self::folder::{Claim, Folder};
+use self::folder::{Claim, Folder, Part};
 pub use self::store::CachedStore;
 
 /// Where a cache is, and how much it may hold.
@@ -25,7 +25,9 @@ pub use self::store::CachedStore;
 #[non_exhaustive]
 pub struct CacheOptions {
     /// A folder on a local disk, which all processes of the host name alike. It is made when the
-    /// first block is written, and may be removed at any time.
+    /// first block is written, and may be removed at any time. Objects are told apart by address,
+    /// length and version: two servers that each have an `s3://bucket` want a folder each, unless
+    /// their ETags are checksums, as Amazon's are.
     pub folder: PathBuf,
     /// Most bytes of all files in it, over all processes; of processes that differ the least
     /// counts. Default: half of the file system. In any case 1 GiB of the file system, or a
@@ -114,6 +116,13 @@ impl Cache {
             return None;
         }
         self.0.folder.claim(id).map_err(|error| self.failed(&error)).ok()
+    }
+
+    /// Keeps a block that was fetched.
+    fn commit(&self, part: Part, id: &BlockId, bytes: &[u8]) {
+        if let Err(error) = self.0.folder.commit(part, id, bytes) {
+            self.failed(&error);
+        }
     }
 
     /// What went wrong first, if anything did. Everything was read all the same.

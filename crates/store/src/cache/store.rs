@@ -185,8 +185,8 @@ impl CachedObject {
         self.counts.fetched.fetch_add(read as u64, Relaxed);
         // A file that was written to while it was open is another version by now.
         let is_same = read == block.len() && self.inner.version().as_ref() == Some(&self.version);
-        if is_same && let Err(error) = part.commit(&id, &block) {
-            self.cache.failed(&error);
+        if is_same {
+            self.cache.commit(part, &id, &block);
         }
         let there = block.get(at..read).unwrap_or_default();
         let len = there.len().min(out.len());

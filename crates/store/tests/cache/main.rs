@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use proptest::prelude::*;
+use rustix::fs::{FlockOperation, flock};
 use shardpack_store::{
     Cache, CacheOptions, CachedStore, LocalOptions, LocalStore, Lock, MemoryStore, Object,
     ObjectMeta, PutMode, Result, Store, Upload,
@@ -136,7 +137,12 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
     files
 }
 
+/// Bytes in all files of the cache, while nobody adds or renames any.
 fn held(folder: &Path) -> u64 {
+    let usage = fs::File::open(folder.join("usage"));
+    if let Ok(usage) = &usage {
+        flock(usage, FlockOperation::LockExclusive).unwrap();
+    }
     files(folder).iter().map(|(_, len)| len).sum()
 }
 

@@ -115,7 +115,6 @@ fn leftovers_are_evicted() {
 /// Who waits for another's fetch goes on when that one is gone.
 #[test]
 fn a_lock_ends_with_its_holder() {
-    use rustix::fs::{FlockOperation, flock};
     let folder = tempfile::tempdir().unwrap();
     let remote = Remote::with(&[("a", &pattern(100))]);
     read(&cached(&remote, folder.path(), 1 << 30), "a");
