@@ -45,7 +45,8 @@ struct Row {
     /// Bytes of the samples' fields, and of shards that were read for them.
     bytes: u64,
     shard_bytes: u64,
-    /// Bytes that came from the cache, and that were fetched into it; 0 without one.
+    /// Bytes that came from the cache, those that were fetched just before included, and that were
+    /// fetched; 0 without one.
     cached_bytes: u64,
     fetched_bytes: u64,
     /// Requests to S3 that were sent again.
@@ -256,8 +257,9 @@ fn head(bench: &Bench, reader: &Reader, cache: bool, output: &mut Output) -> Res
 }
 
 fn line(row: &Row, cache: bool) -> String {
-    let (cached, all) = (row.cached_bytes, row.cached_bytes + row.fetched_bytes);
-    let share = 100.0 * cached as f64 / all.max(1) as f64;
+    // What was fetched was often read from the cache next: not that is what a cache brings.
+    let spared = row.shard_bytes.saturating_sub(row.fetched_bytes);
+    let share = 100.0 * spared as f64 / row.shard_bytes.max(1) as f64;
     format!(
         "{:>5}  {:>12}  {:>11}  {:>12}  {:>4.0} %  {:>11}{}",
         row.epoch,

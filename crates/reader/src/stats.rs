@@ -26,7 +26,8 @@ pub struct Stats {
     /// Requests to S3 that were sent again. These and the following are the reader's since this
     /// epoch was begun, indexes and what was read ahead included; 0 of streams.
     pub retries: u64,
-    /// Bytes that came from the cache; 0 without one.
+    /// Bytes that came from the cache, also where their block was fetched just before for others; 0
+    /// without one.
     pub cached: u64,
     /// Bytes that the cache did not have, and that were fetched: whole blocks of 1 MiB, which it
     /// keeps. 0 without one.

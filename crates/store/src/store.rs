@@ -113,7 +113,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 pub struct Traffic {
     /// Requests that were sent again.
     pub retries: u64,
-    /// Bytes that a cache had.
+    /// Bytes that a cache had, also where their block was fetched just before for others.
     pub cached: u64,
     /// Bytes that a cache did not have, and that were fetched: whole blocks where it keeps them.
     pub fetched: u64,

@@ -1,9 +1,12 @@
 //! A reader in a process that was forked off: as data loaders make their workers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid,
+};
 
 use super::*;
 
@@ -14,11 +17,26 @@ fn fork(work: impl FnOnce()) -> Pid {
     // which is what is tested, and the allocator's, which the C library keeps whole.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
+        // A test that failed leaves no children behind that hang.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
         let done = catch_unwind(AssertUnwindSafe(work));
         // SAFETY: ends the process; the test harness must not run on in it.
         unsafe { libc::_exit(i32::from(done.is_err())) }
     }
     Pid::from_raw(pid).expect("a process")
+}
+
+/// Ends the program if the test still runs after two minutes: a parent can hang as well, on what
+/// its children do to it.
+fn deadline() -> mpsc::Sender<()> {
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        if end.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("a test of forks hangs");
+            std::process::abort();
+        }
+    });
+    ended
 }
 
 /// Waits for a child; one that hangs is a failure, not a test that never ends.
@@ -42,7 +60,7 @@ fn join(pid: Pid) {
 
 #[test]
 fn a_reader_that_was_made_before_works_in_all_children_and_in_the_parent() {
-    let (server, folder) = (server(), tempfile::tempdir().unwrap());
+    let (_deadline, server, folder) = (deadline(), server(), tempfile::tempdir().unwrap());
     for folder in [None, Some(folder.path())] {
         let reader = reader(&server, folder);
         let read = |epoch| drop(whole(&reader, &mut reader.epoch(epoch)));
@@ -62,7 +80,7 @@ fn a_reader_that_was_made_before_works_in_all_children_and_in_the_parent() {
 /// Threads of the parent are in the middle of requests, and hold what locks they like.
 #[test]
 fn an_epoch_goes_on_in_a_child() {
-    let (server, folder) = (server(), tempfile::tempdir().unwrap());
+    let (_deadline, server, folder) = (deadline(), server(), tempfile::tempdir().unwrap());
     for (round, folder) in [None, Some(folder.path()), None, None].into_iter().enumerate() {
         let reader = reader(&server, folder);
         let mut samples = reader.epoch(round as u64);
