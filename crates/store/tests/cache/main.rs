@@ -228,7 +228,8 @@ fn damaged_blocks_are_fetched_again() {
     read(&cached(&remote, folder.path(), 1 << 30), "a");
     let (path, len) = files(folder.path())[1].clone();
     let whole = fs::read(&path).unwrap();
-    let damages: [&dyn Fn(&mut Vec<u8>); 5] = [
+    type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let damages: [Damage<'_>; 5] = [
         &|file| file[70_000] ^= 4,
         &|file| *file.last_mut().unwrap() ^= 1,
         &|file| file.truncate(len as usize / 2),
