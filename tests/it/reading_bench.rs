@@ -124,3 +124,30 @@ fn a_dataset_on_s3_is_measured_too() {
     assert_eq!(report["epochs"][1]["samples"], 30);
     assert_eq!(report["plain"]["shards"], 3);
 }
+
+#[test]
+fn a_cache_serves_all_epochs_but_the_first() {
+    let (home, server) = (packed(), S3Server::start());
+    for (name, bytes) in home.files("dst") {
+        server.put(&format!("dst/{name}"), bytes);
+    }
+    let run = |options: &[&str]| {
+        let mut command = home.command(&[&["bench-read", "s3://bucket/dst"], options].concat());
+        command.envs(server.environment());
+        for other in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"] {
+            command.env_remove(other);
+        }
+        Running::from(command.spawn().expect("the program runs")).end()
+    };
+    let report = run(&["--json", "--cache", "near", "--cache-size", "10MB"]).done().json();
+    let figure = |epoch: usize, name: &str| report["epochs"][epoch][name].as_u64().expect("one");
+    assert!(figure(0, "fetched_bytes") > 0);
+    assert_eq!((figure(1, "fetched_bytes"), figure(1, "retries")), (0, 0));
+    assert!(figure(1, "cached_bytes") >= figure(1, "shard_bytes"));
+    let text = run(&["--cache", "near", "--epochs", "1"]).done().stdout;
+    assert!(text.contains("from cache") && text.contains("100 %"), "{text}");
+    // One that cannot be used is told of once, and read past.
+    let past = run(&["--cache", "dst/manifest.json/below"]).done();
+    assert_eq!(past.stderr.matches("the cache was read past").count(), 1, "{}", past.stderr);
+    told(&home.line("bench-read dst --cache-size 1GB"), 2, &["--cache"]);
+}

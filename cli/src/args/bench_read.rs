@@ -33,6 +33,13 @@ pub(crate) struct BenchReadArgs {
     /// Bytes that are read ahead
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(64 << 20))]
     pub(crate) memory: ByteSize,
+    /// Keep what is read in this folder on a local disk, as a job with a cache does
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) cache: Option<PathBuf>,
+    /// Most bytes of the cache, over all processes that use the folder [default: half of its file
+    /// system]
+    #[arg(long, value_name = "SIZE", requires = "cache")]
+    pub(crate) cache_size: Option<ByteSize>,
     /// Stop each epoch after so many samples
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) samples: Option<u64>,

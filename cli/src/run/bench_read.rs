@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use shardpack_reader::coverage::Coverage;
 use shardpack_reader::plan::Part;
-use shardpack_reader::{ReadOptions, Reader};
+use shardpack_reader::{CacheOptions, ReadOptions, Reader};
 use shardpack_store::Store;
 
 use super::dataset::Place;
@@ -45,6 +45,12 @@ struct Row {
     /// Bytes of the samples' fields, and of shards that were read for them.
     bytes: u64,
     shard_bytes: u64,
+    /// Bytes that came from the cache, those that were fetched just before included, and that were
+    /// fetched; 0 without one.
+    cached_bytes: u64,
+    fetched_bytes: u64,
+    /// Requests to S3 that were sent again.
+    retries: u64,
     seconds: f64,
     first_sample_seconds: f64,
     samples_per_second: f64,
@@ -85,17 +91,20 @@ pub(super) fn run(args: &BenchReadArgs, log: Log, output: &mut Output) -> Result
     };
     let text = !args.report.json && !args.report.quiet;
     if text {
-        head(&bench, &reader, output)?;
+        head(&bench, &reader, args.cache.is_some(), output)?;
     }
     let mut coverage = match &args.coverage {
         Some(folder) => Some(Coverage::create(folder, &reader)?),
         None => None,
     };
-    let mut touched = Touched::default();
+    let (mut touched, mut told) = (Touched::default(), false);
     for epoch in 0..args.epochs {
-        let row = read(&reader, epoch, args, coverage.as_mut(), &mut touched)?;
+        let (row, trouble) = read(&reader, epoch, args, coverage.as_mut(), &mut touched)?;
+        if let Some(trouble) = trouble.filter(|_| !std::mem::replace(&mut told, true)) {
+            log.note(&format!("the cache was read past: {trouble}"));
+        }
         if text {
-            output.line(&line(&row))?;
+            output.line(&line(&row, args.cache.is_some()))?;
             let _ = output.flush(); // an epoch may take minutes; a closed pipe shows at the end
         }
         bench.epochs.push(row);
@@ -127,6 +136,11 @@ fn options(args: &BenchReadArgs, remote: bool) -> ReadOptions {
     options.split = args.order.part.split.clone();
     options.threads = Some(args.threads.unwrap_or(if remote { REMOTE_THREADS } else { cores }));
     options.memory = args.memory.0;
+    options.cache = args.cache.as_ref().map(|folder| {
+        let mut cache = CacheOptions::new(folder);
+        cache.most = args.cache_size.map(|size| size.0);
+        cache
+    });
     options
 }
 
@@ -146,14 +160,14 @@ impl Touched {
     }
 }
 
-/// Reads an epoch as a training loop does.
+/// Reads an epoch as a training loop does. Also tells what went wrong with the cache.
 fn read(
     reader: &Reader,
     epoch: u64,
     args: &BenchReadArgs,
     mut coverage: Option<&mut Coverage>,
     touched: &mut Touched,
-) -> Result<Row> {
+) -> Result<(Row, Option<String>)> {
     memory::forget_peak();
     let batch = args.order.batch.unwrap_or(1);
     let start = Instant::now();
@@ -178,18 +192,22 @@ fn read(
         coverage.sync()?;
     }
     let stats = samples.stats();
-    Ok(Row {
+    let row = Row {
         epoch,
         samples: taken,
         bytes,
         shard_bytes: stats.bytes,
+        cached_bytes: stats.cached,
+        fetched_bytes: stats.fetched,
+        retries: stats.retries,
         seconds,
         first_sample_seconds: first.unwrap_or_default().as_secs_f64(),
         samples_per_second: taken as f64 / seconds,
         bytes_per_second: bytes as f64 / seconds,
         waited: stats.waited.as_secs_f64() / seconds,
         peak_memory: memory::peak(),
-    })
+    };
+    Ok((row, stats.cache_trouble.clone()))
 }
 
 /// Reads shards one after the other, up to `most` bytes.
@@ -215,7 +233,7 @@ fn plain(store: &dyn Store, touched: Touched, most: u64) -> Result<Plain> {
     Ok(Plain { shards, bytes, seconds, bytes_per_second: bytes as f64 / seconds })
 }
 
-fn head(bench: &Bench, reader: &Reader, output: &mut Output) -> Result<()> {
+fn head(bench: &Bench, reader: &Reader, cache: bool, output: &mut Output) -> Result<()> {
     output.line(&format!(
         "{}: {} an epoch, rank {} of {}, {}, shuffle {}",
         bench.dataset,
@@ -227,20 +245,30 @@ fn head(bench: &Bench, reader: &Reader, output: &mut Output) -> Result<()> {
     ))?;
     output.line(&format!("opened in {}", time(bench.open_seconds)))?;
     output.line(&format!(
-        "{:>5}  {:>12}  {:>11}  {:>12}  {:>6}  {:>11}",
-        "epoch", "first sample", "samples/s", "bytes/s", "waited", "peak memory"
+        "{:>5}  {:>12}  {:>11}  {:>12}  {:>6}  {:>11}{}",
+        "epoch",
+        "first sample",
+        "samples/s",
+        "bytes/s",
+        "waited",
+        "peak memory",
+        if cache { "  from cache" } else { "" }
     ))
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &Row, cache: bool) -> String {
+    // What was fetched was often read from the cache next: not that is what a cache brings.
+    let spared = row.shard_bytes.saturating_sub(row.fetched_bytes);
+    let share = 100.0 * spared as f64 / row.shard_bytes.max(1) as f64;
     format!(
-        "{:>5}  {:>12}  {:>11}  {:>12}  {:>4.0} %  {:>11}",
+        "{:>5}  {:>12}  {:>11}  {:>12}  {:>4.0} %  {:>11}{}",
         row.epoch,
         time(row.first_sample_seconds),
         count(row.samples_per_second as u64),
         rate(row.bytes_per_second),
         100.0 * row.waited,
-        row.peak_memory.map_or("unknown".into(), bytes)
+        row.peak_memory.map_or("unknown".into(), bytes),
+        if cache { format!("  {share:>8.0} %") } else { String::new() }
     )
 }
 

@@ -29,5 +29,6 @@ pub use error::{Error, Result};
 pub use options::{Damage, ReadOptions};
 pub use reader::{Reader, Samples};
 pub use sample::Sample;
+pub use shardpack_store::CacheOptions;
 pub use stats::{Skipped, Stats};
 pub use stream::{Promises, Resume};

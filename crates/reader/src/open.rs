@@ -6,7 +6,9 @@ use std::sync::Arc;
 use shardpack_channel::{InputMode, Place, RecordWrapper};
 use shardpack_dataset::{Dataset, ForeignOptions, MANIFEST};
 use shardpack_manifest::Manifest;
-use shardpack_store::{LocalOptions, LocalStore, S3, S3Options, S3Store, S3Uri, Store};
+use shardpack_store::{
+    Cache, CachedStore, LocalOptions, LocalStore, S3, S3Options, S3Store, S3Uri, Store,
+};
 
 use crate::pipe::{Pipe, PipeOptions};
 use crate::plan::{Hosts, Part, Shuffle, State};
@@ -32,9 +34,10 @@ impl Reader {
 
     fn at(place: &str, options: ReadOptions, state: Option<&State>) -> Result<Self> {
         let remote = S3Uri::is_one(place);
-        let store = open(place)?;
+        let doors = Doors::of(&options);
+        let store = doors.open(place)?;
         let beside = Path::new(place).parent().filter(|_| !remote);
-        let (manifest, indexes) = find_manifest(Some(&store), beside, &options)?;
+        let (manifest, indexes) = doors.find_manifest(Some(&store), beside, &options)?;
         let split = options.split.clone();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
         let threads = threads(&options, remote);
@@ -52,6 +55,7 @@ impl Reader {
         options: ReadOptions,
         state: Option<&State>,
     ) -> Result<Self> {
+        let store = Doors::of(&options).through(store);
         let manifest = manifest_of(&*store)?;
         let indexes = Arc::clone(&store);
         let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
@@ -81,9 +85,12 @@ impl Channel {
         match (&self.place().place, self.mode()) {
             (Place::Path(path), InputMode::Pipe) => self.stream(path, part, options, state),
             (Place::Path(path), mode) => {
-                self.seek(local(path), path.parent(), mode == InputMode::FastFile, options, state)
+                let store = Doors::of(&options).local(path);
+                self.seek(store, path.parent(), mode == InputMode::FastFile, options, state)
             }
-            (Place::Uri(uri), _) => self.seek(open(uri)?, None, true, options, state),
+            (Place::Uri(uri), _) => {
+                self.seek(Doors::of(&options).open(uri)?, None, true, options, state)
+            }
         }
     }
 
@@ -97,10 +104,13 @@ impl Channel {
         state: Option<&State>,
     ) -> Result<ChannelReader> {
         let part = options.part.unwrap_or_default();
-        let (manifest, indexes) = match find_manifest(Some(&store), above, &options) {
-            Err(Error::NotFound(looked)) => return foreign(store, part, options, state, looked),
-            found => found?,
-        };
+        let (manifest, indexes) =
+            match Doors::of(&options).find_manifest(Some(&store), above, &options) {
+                Err(Error::NotFound(looked)) => {
+                    return foreign(store, part, options, state, looked);
+                }
+                found => found?,
+            };
         let split = self.split(&manifest, &options);
         let sharded = self.is_sharded();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
@@ -119,8 +129,8 @@ impl Channel {
         mut options: ReadOptions,
         state: Option<&State>,
     ) -> Result<ChannelReader> {
-        let contents = match (&self.config().wrapper, find_manifest(None, path.parent(), &options))
-        {
+        let found = Doors::of(&options).find_manifest(None, path.parent(), &options);
+        let contents = match (&self.config().wrapper, found) {
             (RecordWrapper::RecordIo, _) => {
                 Contents::Wrapped { fields: options.attributes.clone(), dmlc_parts: false }
             }
@@ -191,47 +201,64 @@ fn threads(options: &ReadOptions, remote: bool) -> usize {
     })
 }
 
-/// The store at a path or an `s3://` address.
-fn open(place: &str) -> Result<Arc<dyn Store>> {
-    if S3Uri::is_one(place) {
-        let uri: S3Uri = place.parse()?;
-        let s3 = S3::connect(&uri, S3Options::default())?;
-        return Ok(Arc::new(S3Store::open(s3, uri)));
-    }
-    match place.split_once("://") {
-        Some((scheme, _)) => Err(Error::usage(format!(
-            "{place}: {scheme}:// is not a path; write a path or s3://bucket/prefix"
-        ))),
-        None => Ok(local(Path::new(place))),
-    }
-}
+/// Opens stores: straight, or through a cache.
+struct Doors(Option<Cache>);
 
-fn local(path: &Path) -> Arc<dyn Store> {
-    Arc::new(LocalStore::open(path, &LocalOptions::default()))
-}
-
-/// The manifest of these shards, and the store that it is in: where the options say, with the
-/// shards, in the folder above them, or in the channel beside theirs that is called `manifest`.
-fn find_manifest(
-    shards: Option<&Arc<dyn Store>>,
-    above: Option<&Path>,
-    options: &ReadOptions,
-) -> Result<(Manifest, Arc<dyn Store>)> {
-    if let Some(place) = &options.manifest {
-        let folder = place.strip_suffix(MANIFEST).unwrap_or(place);
-        let store = open(if folder.is_empty() { "." } else { folder })?;
-        return Ok((manifest_of(&*store)?, store));
+impl Doors {
+    fn of(options: &ReadOptions) -> Self {
+        Self(options.cache.as_ref().map(Cache::new))
     }
-    let above = above.into_iter().flat_map(|above| [above.to_owned(), above.join("manifest")]);
-    let stores = shards.cloned().into_iter().chain(above.map(|path| local(&path)));
-    let mut looked = Vec::new();
-    for store in stores {
-        match manifest_of(&*store) {
-            Err(Error::Store(error)) if error.is_not_found() => looked.push(store.describe()),
-            found => return Ok((found?, store)),
+
+    fn through(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        match &self.0 {
+            Some(cache) => Arc::new(CachedStore::new(store, cache.clone())),
+            None => store,
         }
     }
-    Err(Error::NotFound(format!("no {MANIFEST}: looked in {}", looked.join(", "))))
+
+    /// The store at a path or an `s3://` address.
+    fn open(&self, place: &str) -> Result<Arc<dyn Store>> {
+        if S3Uri::is_one(place) {
+            let uri: S3Uri = place.parse()?;
+            let s3 = S3::connect(&uri, S3Options::default())?;
+            return Ok(self.through(Arc::new(S3Store::open(s3, uri))));
+        }
+        match place.split_once("://") {
+            Some((scheme, _)) => Err(Error::usage(format!(
+                "{place}: {scheme}:// is not a path; write a path or s3://bucket/prefix"
+            ))),
+            None => Ok(self.local(Path::new(place))),
+        }
+    }
+
+    fn local(&self, path: &Path) -> Arc<dyn Store> {
+        self.through(Arc::new(LocalStore::open(path, &LocalOptions::default())))
+    }
+
+    /// The manifest of these shards, and the store that it is in: where the options say, with the
+    /// shards, in the folder above them, or in the channel beside theirs that is called `manifest`.
+    fn find_manifest(
+        &self,
+        shards: Option<&Arc<dyn Store>>,
+        above: Option<&Path>,
+        options: &ReadOptions,
+    ) -> Result<(Manifest, Arc<dyn Store>)> {
+        if let Some(place) = &options.manifest {
+            let folder = place.strip_suffix(MANIFEST).unwrap_or(place);
+            let store = self.open(if folder.is_empty() { "." } else { folder })?;
+            return Ok((manifest_of(&*store)?, store));
+        }
+        let above = above.into_iter().flat_map(|above| [above.to_owned(), above.join("manifest")]);
+        let stores = shards.cloned().into_iter().chain(above.map(|path| self.local(&path)));
+        let mut looked = Vec::new();
+        for store in stores {
+            match manifest_of(&*store) {
+                Err(Error::Store(error)) if error.is_not_found() => looked.push(store.describe()),
+                found => return Ok((found?, store)),
+            }
+        }
+        Err(Error::NotFound(format!("no {MANIFEST}: looked in {}", looked.join(", "))))
+    }
 }
 
 fn manifest_of(store: &dyn Store) -> Result<Manifest> {

@@ -1,5 +1,7 @@
 //! How a dataset is read.
 
+use shardpack_store::CacheOptions;
+
 use crate::plan::{Part, PlanOptions};
 
 /// How a dataset is read.
@@ -31,6 +33,10 @@ pub struct ReadOptions {
     /// Bytes that are read ahead of the loop; what the loop holds comes on top, and one window is
     /// read whatever its size. Default 64 MiB.
     pub memory: u64,
+    /// Keeps what is read on a local disk, for the next epoch and for the other processes of the
+    /// host: of datasets on S3, and of any other place, as a FastFile mount. FIFOs, and files that
+    /// were changed less than 2 s ago, are not kept. Default: no cache.
+    pub cache: Option<CacheOptions>,
     /// What to do with a sample that fails its check. Default [`Damage::Fail`].
     pub damage: Damage,
 }
@@ -47,6 +53,7 @@ impl Default for ReadOptions {
             split: None,
             threads: None,
             memory: 64 << 20,
+            cache: None,
             damage: Damage::default(),
         }
     }

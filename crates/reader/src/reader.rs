@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
+use shardpack_store::Traffic;
 
 use crate::deliver::{Delivery, pieces};
 use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window, Windows};
@@ -213,12 +214,16 @@ pub struct Samples {
     digest: Digest,
     hasher: SampleHasher,
     stats: Stats,
+    /// What the reader had taken before.
+    before: Traffic,
 }
 
 impl Samples {
     fn new(reader: Reader, share: Share) -> Self {
         let delivery = reader.delivery(share.windows());
+        let before = reader.set.traffic();
         Self {
+            before,
             reader,
             share,
             delivery,
@@ -300,6 +305,7 @@ impl Samples {
         };
         let batch = batch?;
         self.stats.window(&batch, waited);
+        self.stats.traffic(self.reader.set.traffic().since(&self.before));
         Ok(batch)
     }
 

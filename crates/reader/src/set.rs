@@ -1,11 +1,12 @@
 //! The shards that this process sees, and what their indexes say.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shardpack_formats::{Compression, Format};
 use shardpack_manifest::{Digest, Index, Manifest, Shard};
-use shardpack_store::{Object, Store};
+use shardpack_store::{Object, PerProcess, Store, Traffic};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::inflate::{Stream, Streams};
@@ -25,7 +26,16 @@ pub(crate) struct Set {
     /// Rows of the manifest that were asked for, and those that are there.
     wanted: Vec<usize>,
     seen: Vec<Seen>,
-    open: Mutex<Recent>,
+    /// How many shards stay open.
+    most_open: AtomicUsize,
+    /// A thread may hold a lock in here while it waits for a network: no lock to meet after a fork.
+    local: PerProcess<Local>,
+}
+
+/// What is open in this process.
+#[derive(Debug, Default)]
+struct Local {
+    shards: Mutex<Recent>,
     streams: Streams,
 }
 
@@ -56,10 +66,9 @@ pub(crate) struct OpenShard {
 }
 
 /// Shards that are open, those used last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Recent {
     shards: HashMap<u32, (Arc<Slot>, u64)>,
-    most: usize,
     uses: u64,
 }
 
@@ -108,8 +117,8 @@ impl Set {
             indexes,
             wanted,
             seen,
-            open: Mutex::new(Recent { shards: HashMap::new(), most: 1, uses: 0 }),
-            streams: Streams::default(),
+            most_open: AtomicUsize::new(1),
+            local: PerProcess::new(Local::default()),
         })
     }
 
@@ -181,13 +190,27 @@ impl Set {
 
     /// How many shards stay open.
     pub(crate) fn keep_open(&self, most: usize) {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.most = recent.most.max(most);
+        self.most_open.fetch_max(most, Relaxed);
+    }
+
+    fn local(&self) -> &Local {
+        self.local.or_make(Local::default)
+    }
+
+    /// What reading its shards and indexes took.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let (shards, indexes) = (self.store.traffic(), self.indexes.traffic());
+        match Arc::ptr_eq(&self.store, &self.indexes) {
+            true => shards,
+            false => shards + indexes,
+        }
     }
 
     /// Opens shard `number` with its index, or gives it as it is open.
     pub(crate) fn open(&self, number: u32) -> Result<Arc<OpenShard>> {
-        let slot = self.open.lock().unwrap_or_else(PoisonError::into_inner).slot(number);
+        let shards = &self.local().shards;
+        let most = self.most_open.load(Relaxed);
+        let slot = shards.lock().unwrap_or_else(PoisonError::into_inner).slot(number, most);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shard) = &*slot {
             return Ok(Arc::clone(shard));
@@ -222,14 +245,14 @@ impl Set {
     ) -> Result<Option<Stream>> {
         match self.manifest.compression {
             Compression::None => Ok(None),
-            kind => self.streams.take((run.lane, run.shard), shard, kind, offset).map(Some),
+            kind => self.local().streams.take((run.lane, run.shard), shard, kind, offset).map(Some),
         }
     }
 
     /// Keeps a stream for the next piece.
     pub(crate) fn keep(&self, run: &Run, stream: Option<Stream>) {
         if let Some(stream) = stream {
-            self.streams.keep((run.lane, run.shard), stream);
+            self.local().streams.keep((run.lane, run.shard), stream);
         }
     }
 
@@ -246,13 +269,13 @@ impl Set {
 }
 
 impl Recent {
-    fn slot(&mut self, number: u32) -> Arc<Slot> {
+    fn slot(&mut self, number: u32, most: usize) -> Arc<Slot> {
         self.uses += 1;
         let uses = self.uses;
         let (slot, last) = self.shards.entry(number).or_default();
         *last = uses;
         let slot = Arc::clone(slot);
-        if self.shards.len() > self.most
+        if self.shards.len() > most
             && let Some((&oldest, _)) = self.shards.iter().min_by_key(|(_, (_, last))| *last)
         {
             self.shards.remove(&oldest);

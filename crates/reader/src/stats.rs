@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use shardpack_store::Traffic;
+
 use crate::sample::Batch;
 use crate::segment::Segment;
 
@@ -21,9 +23,27 @@ pub struct Stats {
     pub waited: Duration,
     /// Samples that failed their check and were replaced.
     pub skipped: Vec<Skipped>,
+    /// Requests to S3 that were sent again. These and the following are the reader's since this
+    /// epoch was begun, indexes and what was read ahead included; 0 of streams.
+    pub retries: u64,
+    /// Bytes that came from the cache, also where their block was fetched just before for others; 0
+    /// without one.
+    pub cached: u64,
+    /// Bytes that the cache did not have, and that were fetched: whole blocks of 1 MiB, which it
+    /// keeps. 0 without one.
+    pub fetched: u64,
+    /// What went wrong first with the cache, if anything did. It was read past: training goes on,
+    /// at the speed of the store.
+    pub cache_trouble: Option<String>,
 }
 
 impl Stats {
+    pub(crate) fn traffic(&mut self, traffic: Traffic) {
+        let Traffic { retries, cached, fetched, trouble, .. } = traffic;
+        (self.retries, self.cached, self.fetched) = (retries, cached, fetched);
+        self.cache_trouble = trouble;
+    }
+
     pub(crate) fn window(&mut self, batch: &Batch, waited: Duration) {
         self.windows += 1;
         self.waited += waited;

@@ -8,12 +8,14 @@
 mod aligned;
 #[cfg(any(feature = "tar", feature = "zip"))]
 mod archive;
+mod cache;
 mod error;
 mod key;
 mod listing;
 mod local;
 mod memory;
 mod path;
+mod process;
 #[cfg(feature = "s3")]
 mod s3;
 mod source;
@@ -24,11 +26,13 @@ pub use aligned::{AlignedBuf, BLOCK};
 pub use archive::TarTree;
 #[cfg(feature = "zip")]
 pub use archive::ZipTree;
+pub use cache::{Cache, CacheOptions, CachedStore};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
 pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
 pub use memory::{MemoryStore, MemoryTree};
+pub use process::PerProcess;
 #[cfg(feature = "s3")]
 pub use s3::{OnRetry, Retried, S3, S3Encryption, S3Options, S3Rules, S3Store, S3Tree, S3Uri};
 pub use source::{Bytes, Sink, Source};
-pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Upload};
+pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Traffic, Upload};

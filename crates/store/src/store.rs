@@ -1,6 +1,7 @@
 //! Trees of objects that datasets live in.
 
 use std::fmt;
+use std::ops::Add;
 
 use crate::{Error, Result};
 
@@ -97,8 +98,52 @@ pub trait Store: fmt::Debug + Send + Sync {
         true
     }
 
+    /// What reading took so far.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
     /// Where the tree is, for messages.
     fn describe(&self) -> String;
+}
+
+/// What reading took, since the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Bytes that a cache had, also where their block was fetched just before for others.
+    pub cached: u64,
+    /// Bytes that a cache did not have, and that were fetched: whole blocks where it keeps them.
+    pub fetched: u64,
+    /// What went wrong first with a cache, which was read past.
+    pub trouble: Option<String>,
+}
+
+impl Traffic {
+    /// What came since `before`.
+    pub fn since(self, before: &Self) -> Self {
+        Self {
+            retries: self.retries.saturating_sub(before.retries),
+            cached: self.cached.saturating_sub(before.cached),
+            fetched: self.fetched.saturating_sub(before.fetched),
+            trouble: self.trouble,
+        }
+    }
+}
+
+impl Add for Traffic {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            retries: self.retries + other.retries,
+            cached: self.cached + other.cached,
+            fetched: self.fetched + other.fetched,
+            trouble: self.trouble.or(other.trouble),
+        }
+    }
 }
 
 /// An object that is open for reading, from any thread.
@@ -109,6 +154,12 @@ pub trait Object: fmt::Debug + Send + Sync {
     /// True without bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What stands for exactly these bytes, as long as nobody changes them: an ETag, the time of
+    /// the last change. None where nothing does; then nobody may keep them.
+    fn version(&self) -> Option<String> {
+        None
     }
 
     /// Fills `buf` from `offset`; returns fewer bytes only at the end of the object.

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -317,9 +318,26 @@ struct LocalObject {
     key: String,
 }
 
+/// A file that was changed since may be changed again without a clock showing it: they tick in
+/// seconds on some file systems.
+const TICK: Duration = Duration::from_secs(2);
+
 impl Object for LocalObject {
     fn len(&self) -> u64 {
         self.len
+    }
+
+    /// The times of the last write and change. Not the inode: a mount of S3 numbers its files anew
+    /// each time.
+    fn version(&self) -> Option<String> {
+        let meta = self.file.metadata().ok()?;
+        let changed = (meta.mtime(), meta.mtime_nsec()).max((meta.ctime(), meta.ctime_nsec()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let settled = i64::try_from(now.checked_sub(TICK)?.as_secs()).ok()?;
+        (changed.0 < settled).then(|| {
+            let (mtime, ctime) = (meta.mtime_nsec(), meta.ctime_nsec());
+            format!("{}.{mtime:09} {}.{ctime:09}", meta.mtime(), meta.ctime())
+        })
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {

@@ -1,6 +1,7 @@
 //! Requests, each repeated until it is answered.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub(super) struct Calls {
     /// Apart from reads: a read whose bytes wait for room in an upload must not keep that upload
     /// from being sent.
     pub(super) writes: Pace,
-    pub(super) retries: AtomicU64,
-    pub(super) backlog: std::sync::Arc<Backlog>,
+    pub(super) retries: Arc<AtomicU64>,
+    pub(super) backlog: Arc<Backlog>,
     requests: Rate,
     received: Rate,
     sent: Rate,
@@ -35,12 +36,12 @@ pub(super) struct Calls {
 const SLOWEST: u64 = 64 << 10;
 
 impl Calls {
-    pub(super) fn new(client: Client, options: S3Options) -> Self {
+    pub(super) fn new(client: Client, options: S3Options, retries: Arc<AtomicU64>) -> Self {
         Self {
             client,
             reads: Pace::new(options.io_depth),
             writes: Pace::new(options.io_depth),
-            retries: AtomicU64::new(0),
+            retries,
             backlog: Backlog::new(options.memory),
             requests: Rate::new(options.max_requests),
             received: Rate::new(options.max_bandwidth),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,16 +24,24 @@ use super::options::S3Options;
 use super::parts::Buffers;
 use super::uri::S3Uri;
 use super::wire::{Signer, Wire};
-use crate::{Error, Result};
+use crate::{Error, PerProcess, Result};
 
 /// A connection to S3, which all sources and stores of a run share. Clones are the same one.
 ///
 /// Nothing is sent before the first call, except that a bucket's region is looked up where the
-/// configuration has none.
+/// configuration has none. A process that is forked off connects anew at its first call.
 #[derive(Clone)]
 pub struct S3(Arc<Shared>);
 
 struct Shared {
+    uri: S3Uri,
+    options: S3Options,
+    retries: Arc<AtomicU64>,
+    line: PerProcess<Line>,
+}
+
+/// What one process has of a connection.
+struct Line {
     calls: Arc<Calls>,
     keys: Keys,
     /// The short way to each bucket.
@@ -51,38 +59,41 @@ const CONNECT: Duration = Duration::from_secs(10);
 impl S3 {
     /// Connects for work on the bucket of `uri`.
     pub fn connect(uri: &S3Uri, options: S3Options) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(DRIVERS)
-            .thread_name("s3")
-            .enable_all()
-            .build()
-            .map_err(|e| Error::io(e, "threads"))?;
-        let (client, provider) = runtime.block_on(client(uri, &options));
-        let buffers = Buffers::new((options.memory / 2 / PART).max(1) as usize);
-        Ok(Self(Arc::new(Shared {
-            calls: Arc::new(Calls::new(client, options)),
-            keys: Keys::new(provider),
-            wires: Mutex::default(),
-            buffers,
-            handle: runtime.handle().clone(),
-            runtime: Some(runtime),
-        })))
+        let retries = Arc::default();
+        let line = PerProcess::new(Line::new(uri, &options, &retries)?);
+        Ok(Self(Arc::new(Shared { uri: uri.clone(), options, retries, line })))
     }
 
     /// Repetitions of failed requests so far.
     pub fn retries(&self) -> u64 {
-        self.calls().retries.load(Relaxed)
+        self.0.retries.load(Relaxed)
+    }
+
+    /// Connects anew in a process that was forked off. Fails when threads cannot be started.
+    pub(super) fn revive(&self) -> Result<&Self> {
+        self.try_line().map(|_| self)
+    }
+
+    fn try_line(&self) -> Result<&Line> {
+        let Shared { uri, options, retries, line } = &*self.0;
+        line.get(|| Line::new(uri, options, retries))
+    }
+
+    /// Of this process. Whoever did not [`revive`](Self::revive) a connection that cannot be gets
+    /// the parent's, which answers nothing.
+    fn line(&self) -> &Line {
+        self.try_line().unwrap_or_else(|_| self.0.line.first())
     }
 
     /// The short way to a bucket's objects, where there is one.
     pub(super) fn wire(&self, bucket: &str) -> Result<Option<Arc<Wire>>> {
-        let mut wires = self.0.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Line { calls, keys, wires, .. }, options) = (self.line(), &self.0.options);
+        let mut wires = wires.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(wire) = wires.get(bucket) {
             return Ok(wire.clone());
         }
-        let Calls { client, options, .. } = &**self.calls();
-        let signs = !options.anonymous && self.0.keys.provider.is_some();
-        let wire = match signs.then(|| self.wait(Signer::new(client, bucket))).flatten() {
+        let signs = !options.anonymous && keys.provider.is_some();
+        let wire = match signs.then(|| self.wait(Signer::new(&calls.client, bucket))).flatten() {
             Some(signer) => Wire::new(signer, options.stall, options.request_payer)?,
             None => None,
         };
@@ -93,40 +104,61 @@ impl S3 {
 
     /// The credentials of this moment; none where the SDK has to tell why there are none.
     pub(super) fn credentials(&self) -> Option<Credentials> {
-        self.wait(self.0.keys.get())
+        self.wait(self.line().keys.get())
     }
 
     pub(super) fn calls(&self) -> &Arc<Calls> {
-        &self.0.calls
+        &self.line().calls
     }
 
     /// Memory for parts.
     pub(super) fn buffers(&self) -> &Arc<Buffers> {
-        &self.0.buffers
+        &self.line().buffers
     }
 
     pub(super) fn handle(&self) -> &Handle {
-        &self.0.handle
+        &self.line().handle
     }
 
     /// The bridge: runs a future on the calling thread until it ends.
     pub(super) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.0.handle.block_on(future)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // By whoever comes last, which may be a thread of the runtime's own: none waits for others.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.line().handle.block_on(future)
     }
 }
 
 impl fmt::Debug for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3").field("options", &self.calls().options).finish_non_exhaustive()
+        f.debug_struct("S3").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    fn new(uri: &S3Uri, options: &S3Options, retries: &Arc<AtomicU64>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(DRIVERS)
+            .thread_name("s3")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io(e, "threads"))?;
+        let (client, provider) = runtime.block_on(client(uri, options));
+        let calls = Arc::new(Calls::new(client, options.clone(), Arc::clone(retries)));
+        Ok(Self {
+            calls,
+            keys: Keys::new(provider),
+            wires: Mutex::default(),
+            buffers: Buffers::new((options.memory / 2 / PART).max(1) as usize),
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // By whoever comes last, which may be a thread of the runtime's own: none waits for others.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -84,6 +84,10 @@ impl Object for S3Object {
         self.pinned.len
     }
 
+    fn version(&self) -> Option<String> {
+        self.pinned.etag.clone()
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
         let end = self.pinned.len.min(offset.saturating_add(buf.len() as u64));
         if offset >= end {
@@ -91,6 +95,7 @@ impl Object for S3Object {
         }
         let wanted = (end - offset) as usize;
         let buf = &mut buf[..wanted];
+        self.s3.revive()?;
         // A second thread on this object reads elsewhere.
         let Ok(mut window) = self.window.try_lock() else {
             self.direct(offset..end, buf)?;
@@ -107,10 +112,11 @@ impl Object for S3Object {
                     buf[filled..filled + n].copy_from_slice(&bytes[..n]);
                     filled += n;
                 }
-                None if at != window.next && (wanted - filled) as u64 >= FIRST => {
+                None if (at != window.next || at == 0) && (wanted - filled) as u64 >= FIRST => {
                     self.direct(at..end, &mut buf[filled..])?;
                     window.next = end;
-                    (window.start, window.size, window.part) = (end, FIRST, None);
+                    (window.start, window.part) = (end, None);
+                    window.size = (end - at).min(LONGEST);
                     return Ok(wanted);
                 }
                 None => self.fill(&mut window, at)?,

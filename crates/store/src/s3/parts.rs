@@ -32,6 +32,7 @@ pub(super) struct Part {
     /// Nobody waits for it any more.
     stop: Arc<AtomicBool>,
     buffers: Arc<Buffers>,
+    process: u32,
 }
 
 impl Buffers {
@@ -69,7 +70,8 @@ impl Buffers {
 impl Part {
     fn new(bytes: Vec<u8>, len: u64, stop: Arc<AtomicBool>, buffers: Arc<Buffers>) -> Self {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let mut part = Self { bytes, len, filled: 0, stop, buffers };
+        let process = std::process::id();
+        let mut part = Self { bytes, len, filled: 0, stop, buffers, process };
         if part.bytes.len() < len {
             part.bytes.resize(len, 0);
         }
@@ -100,6 +102,10 @@ impl AsRef<[u8]> for Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        // In a process that was forked off, a thread that is not there may hold the lock.
+        if self.process != std::process::id() {
+            return;
+        }
         let mut idle = self.buffers.idle();
         idle.left += 1;
         if idle.left > 0 && idle.buffers.len() < idle.left.unsigned_abs() {
@@ -110,10 +116,18 @@ impl Drop for Part {
 
 /// Parts on their way, each by a thread, in the order of their bytes. Dropped, it forgets them:
 /// a thread whose part is not wanted stops at the next bytes that arrive.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ahead {
     parts: VecDeque<(Range<u64>, JoinHandle<Result<Part>>)>,
     stop: Arc<AtomicBool>,
+    /// Whose threads fetch them.
+    process: u32,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self { parts: VecDeque::new(), stop: Arc::default(), process: std::process::id() }
+    }
 }
 
 impl Ahead {
@@ -145,8 +159,9 @@ impl Ahead {
 
     /// Waits for the next part, which must start at `at`: else all are forgotten.
     pub(super) fn pop(&mut self, s3: &S3, at: u64) -> Result<Option<Part>> {
+        let mine = self.process == std::process::id();
         match self.parts.pop_front() {
-            Some((range, task)) if range.start == at => {
+            Some((range, task)) if range.start == at && mine => {
                 let joined =
                     s3.wait(task).map_err(|e| Error::io(std::io::Error::other(e), "S3"))?;
                 joined.map(Some)
@@ -162,6 +177,9 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         self.stop.store(true, Relaxed);
         self.parts.iter().for_each(|(_, task)| task.abort());
     }

@@ -9,7 +9,7 @@ use super::object::S3Object;
 use super::put::{Target, doubts, head, put, remove, swap};
 use super::upload::S3Upload;
 use super::uri::{LONGEST_KEY, S3Uri};
-use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload, key};
+use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Traffic, Upload, key};
 
 /// A folder of a bucket.
 ///
@@ -69,7 +69,7 @@ impl S3Store {
 impl Store for S3Store {
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
         let inside = key::prefix(prefix)?;
-        let found = list(&self.s3, self.root.bucket(), &self.prefix(prefix)?)?;
+        let found = list(self.s3.revive()?, self.root.bucket(), &self.prefix(prefix)?)?;
         let below = |entry: super::list::Entry<'_>| {
             let key = entry.key.strip_prefix(self.root.key())?;
             // Consoles make empty objects that look like folders.
@@ -81,7 +81,7 @@ impl Store for S3Store {
 
     fn open(&self, key: &str) -> Result<Box<dyn Object>> {
         let target = self.target(key)?;
-        let found = self.s3.wait(head(self.s3.calls(), &target))?;
+        let found = self.s3.revive()?.wait(head(self.s3.calls(), &target))?;
         let etag =
             found.etag.ok_or_else(|| Error::invalid(target.name(), "the server tells no ETag"))?;
         Ok(Box::new(S3Object::new(self.s3.clone(), target.pinned(found.len, &etag))))
@@ -176,6 +176,10 @@ impl Store for S3Store {
     fn doubts(&self, key: &str) -> Result<Vec<String>> {
         let target = self.target(key)?;
         self.s3.wait(doubts(self.s3.calls(), &target))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic { retries: self.s3.retries(), ..Traffic::default() }
     }
 
     fn describe(&self) -> String {

@@ -14,6 +14,7 @@ use shardpack_testkit::source_suite::{assert_changed, fetch, source_suite};
 use shardpack_testkit::store_suite::{pattern, store_suite, store_suite_without_conditions};
 
 mod bucket;
+mod cached;
 mod faults;
 mod listing;
 mod reading;
