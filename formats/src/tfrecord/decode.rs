@@ -30,6 +30,7 @@ impl Decoder for TfRecordDecoder<'_> {
             if !read_payload(stream, max_record, &mut record.sample.bytes)? {
                 return Ok(false);
             }
+            record.sample.payload = record.sample.bytes.len();
             let position = stream.position();
             record.offset = position.offset;
             (record.len, record.crc32c) = stream.measure();
