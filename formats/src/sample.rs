@@ -88,6 +88,11 @@ impl Sample {
         self.payload = 0;
     }
 
+    /// The record's payload as it was stored; empty in formats whose records are several files.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(..self.payload).unwrap_or_default()
+    }
+
     /// The body of the field called `name`.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.iter().find(|f| f.name == name).map(|f| self.body(f))

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// checked.
 const PIECE: usize = 256 << 10;
 
+/// A payload, or why there is none.
+pub(crate) type Payload<'a> = std::result::Result<&'a [u8], &'static str>;
+
 /// Samples of one shard that were read together.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -119,6 +122,27 @@ impl Segment {
         self.shard.index.get(ordinal as usize)
     }
 
+    /// The payload of a record, as it is stored; an error says why there is none.
+    ///
+    /// What was checked when the record came in are its fields. What stands around them is compared
+    /// here: only who asks for it pays.
+    pub(crate) fn payload(&self, ordinal: u64) -> Payload<'_> {
+        if let Some(decoded) = self.decoded(ordinal) {
+            return Ok(decoded.payload());
+        }
+        let record = self.record(ordinal).ok_or("it is not in the index")?;
+        let stored = self.range(record.offset, record.len);
+        if crc32c(stored) != record.crc32c {
+            return Err("the record has another crc32c than in the index");
+        }
+        self.shard.format.payload(stored).ok_or("its framing is damaged")
+    }
+
+    fn decoded(&self, ordinal: u64) -> Option<&Decoded> {
+        let found = self.decoded.iter().find(|(number, _)| *number == ordinal);
+        found.map(|(_, sample)| sample)
+    }
+
     /// The body of a field.
     ///
     /// `place` is its place among the fields: formats that keep no names decode to others.
@@ -126,8 +150,9 @@ impl Segment {
         match offset {
             Some(offset) => self.range(offset, len),
             None => {
-                let found = self.decoded.iter().find(|(number, _)| *number == ordinal);
-                let field = found.and_then(|(_, sample)| Some((sample, sample.fields.get(place)?)));
+                let field = self
+                    .decoded(ordinal)
+                    .and_then(|sample| Some((sample, sample.fields.get(place)?)));
                 field.map_or(&[], |(sample, field)| sample.body(field))
             }
         }

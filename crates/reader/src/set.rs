@@ -17,7 +17,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct Set {
     pub(crate) manifest: Manifest,
-    pub(crate) format: Box<dyn Format>,
+    pub(crate) format: Arc<dyn Format>,
     pub(crate) pool: Arc<Pool>,
     /// Where shards are, and where their indexes are.
     store: Arc<dyn Store>,
@@ -44,6 +44,7 @@ pub(crate) struct OpenShard {
     pub(crate) path: String,
     pub(crate) object: Box<dyn Object>,
     pub(crate) index: Index<'static>,
+    pub(crate) format: Arc<dyn Format>,
 }
 
 /// Shards that are open, those used last.
@@ -92,7 +93,7 @@ impl Set {
             )));
         }
         Ok(Self {
-            format: manifest.format.open()?,
+            format: manifest.format.open()?.into(),
             manifest,
             pool: Arc::default(),
             store,
@@ -190,7 +191,7 @@ impl Set {
         }
         let index = shardpack_dataset::examine(&*self.indexes, &self.manifest, row)?
             .map_err(|reason| damaged(&row.index.path, reason))?;
-        Ok(OpenShard { path: row.path.clone(), object, index })
+        Ok(OpenShard { path: row.path.clone(), object, index, format: Arc::clone(&self.format) })
     }
 
     /// The plain bytes of a compressed shard from `offset` on; none where the shard has them.

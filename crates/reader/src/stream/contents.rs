@@ -61,6 +61,14 @@ pub(super) enum Foreign {
 }
 
 impl Foreign {
+    /// Name of the format; empty of records that are wrapped.
+    pub(super) fn format(&self) -> &'static str {
+        match self {
+            Self::Shards { format, .. } => format.name(),
+            Self::Wrapped { .. } => "",
+        }
+    }
+
     /// Reads them. A stream of several shards goes on behind a tar's end.
     pub(super) fn decoder<'r>(
         &'r self,

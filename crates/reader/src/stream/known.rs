@@ -23,6 +23,7 @@ pub(crate) struct Known {
     /// The index that was read last.
     recent: Mutex<Option<Arc<KnownShard>>>,
     naming: Naming,
+    format: &'static str,
 }
 
 /// One shard's index.
@@ -31,6 +32,8 @@ pub(crate) struct KnownShard {
     /// Its row of the manifest.
     pub(crate) row: usize,
     pub(crate) path: Arc<str>,
+    /// Name of the format.
+    pub(crate) format: &'static str,
     pub(crate) index: Index<'static>,
 }
 
@@ -69,6 +72,7 @@ impl Known {
             ("tfrecord", Schema::Raw) => Naming::Nothing,
             _ => Naming::Key,
         };
+        let format = manifest.format.open()?.name();
         Ok(Self {
             firsts: Mutex::new(vec![None; manifest.shards.len()]),
             manifest,
@@ -77,6 +81,7 @@ impl Known {
             wanted,
             recent: Mutex::default(),
             naming,
+            format,
         })
     }
 
@@ -129,7 +134,7 @@ impl Known {
         let index = shardpack_dataset::examine(&*self.store, &self.manifest, said)?;
         let index =
             index.map_err(|reason| Error::Shard { shard: said.index.path.clone(), reason })?;
-        let shard = Arc::new(KnownShard { row, path: said.path.as_str().into(), index });
+        let shard = Arc::new(KnownShard { row, path: said.path.as_str().into(), format: self.format, index });
         *recent = Some(Arc::clone(&shard));
         Ok(shard)
     }
