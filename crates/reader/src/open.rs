@@ -37,6 +37,7 @@ impl Reader {
         let (manifest, indexes) = find_manifest(Some(&store), beside, &options)?;
         let split = options.split.clone();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
+        let set = set.without(options.quarantine.as_deref())?;
         let threads = threads(&options, remote);
         Self::new(set, options, threads, state)
     }
@@ -55,6 +56,7 @@ impl Reader {
         let manifest = manifest_of(&*store)?;
         let indexes = Arc::clone(&store);
         let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
+        let set = set.without(options.quarantine.as_deref())?;
         let threads = threads(&options, false);
         Self::new(set, options, threads, state)
     }
@@ -104,6 +106,7 @@ impl Channel {
         let split = self.split(&manifest, &options);
         let sharded = self.is_sharded();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
+        let set = set.without(options.quarantine.as_deref())?;
         if sharded && options.plan.length.is_none() {
             options.plan.length = Some(self.length(&set, part, &options)?);
         }
@@ -192,7 +195,7 @@ fn threads(options: &ReadOptions, remote: bool) -> usize {
 }
 
 /// The store at a path or an `s3://` address.
-fn open(place: &str) -> Result<Arc<dyn Store>> {
+pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
     if S3Uri::is_one(place) {
         let uri: S3Uri = place.parse()?;
         let s3 = S3::connect(&uri, S3Options::default())?;

@@ -31,6 +31,10 @@ pub struct ReadOptions {
     /// Bytes that are read ahead of the loop; what the loop holds comes on top, and one window is
     /// read whatever its size. Default 64 MiB.
     pub memory: u64,
+    /// A quarantine of this dataset, as `shardpack verify --quarantine` writes it: a file, or an
+    /// `s3://` address. Its samples are left out like deleted ones, on all ranks and in every input
+    /// mode; every rank needs the same. Default: none.
+    pub quarantine: Option<String>,
     /// What to do with a sample that fails its check. Default [`Damage::Fail`].
     pub damage: Damage,
 }
@@ -47,6 +51,7 @@ impl Default for ReadOptions {
             split: None,
             threads: None,
             memory: 64 << 20,
+            quarantine: None,
             damage: Damage::default(),
         }
     }

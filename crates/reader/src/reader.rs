@@ -85,6 +85,11 @@ impl Reader {
         &self.set.manifest
     }
 
+    /// How many samples of the shards that are read a quarantine leaves out.
+    pub fn quarantined(&self) -> u64 {
+        self.set.quarantined()
+    }
+
     /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
     pub fn epoch(&self, epoch: u64) -> Samples {
         let start = self.plan.start();
@@ -211,6 +216,7 @@ impl Samples {
     fn new(reader: Reader, share: Share) -> Self {
         let delivery =
             Delivery::new(Arc::clone(&reader.set), share.windows(), reader.threads, reader.memory);
+        let stats = Stats { quarantined: reader.set.quarantined(), ..Stats::default() };
         Self {
             reader,
             share,
@@ -223,7 +229,7 @@ impl Samples {
             lost: Vec::new(),
             digest: Digest::default(),
             hasher: SampleHasher::default(),
-            stats: Stats::default(),
+            stats,
         }
     }
 
@@ -244,7 +250,8 @@ impl Samples {
     }
 
     /// Sum of the digests of the real samples so far. Over all ranks, an epoch adds up to the
-    /// digest in the manifest: every sample was handed out exactly once.
+    /// digest in the manifest: every sample was handed out exactly once. Deleted and
+    /// [quarantined](Stats::quarantined) ones are not in it.
     pub fn digest(&self) -> Digest {
         self.digest
     }

@@ -19,6 +19,8 @@ pub struct Stats {
     /// Time that the loop stood still for its samples: training is starved where this grows as
     /// fast as the clock.
     pub waited: Duration,
+    /// Samples of the shards that are read which a quarantine leaves out of every epoch.
+    pub quarantined: u64,
     /// Samples that failed their check and were replaced.
     pub skipped: Vec<Skipped>,
 }

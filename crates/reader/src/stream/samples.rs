@@ -39,6 +39,8 @@ pub struct StreamSamples {
 
 impl StreamSamples {
     pub(super) fn new(inner: Arc<Inner>, start: Start) -> Self {
+        let quarantined = inner.planned().map_or(0, |planned| planned.known.quarantined());
+        let stats = Stats { quarantined, ..Stats::default() };
         Self {
             share: inner.share(start.cursor),
             queue: Arc::new(Queue::new(inner.memory())),
@@ -51,7 +53,7 @@ impl StreamSamples {
             over: false,
             digest: Digest::default(),
             hasher: SampleHasher::default(),
-            stats: Stats::default(),
+            stats,
         }
     }
 
