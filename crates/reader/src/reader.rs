@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
+use tracing::Span;
 
 use crate::deliver::{Delivery, pieces};
 use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window};
@@ -210,12 +211,17 @@ pub struct Samples {
     digest: Digest,
     hasher: SampleHasher,
     stats: Stats,
+    span: Span,
 }
 
 impl Samples {
     fn new(reader: Reader, share: Share) -> Self {
-        let delivery =
-            Delivery::new(Arc::clone(&reader.set), share.windows(), reader.threads, reader.memory);
+        let Part { rank, world, .. } = reader.plan.part();
+        let epoch = share.epoch().number();
+        let span = tracing::info_span!("epoch", epoch, rank, world);
+        let Reader { set, threads, memory, .. } = &reader;
+        let windows = share.windows();
+        let delivery = Delivery::new(Arc::clone(set), windows, *threads, *memory, span.clone());
         let stats = Stats { quarantined: reader.set.quarantined(), ..Stats::default() };
         Self {
             reader,
@@ -230,6 +236,7 @@ impl Samples {
             digest: Digest::default(),
             hasher: SampleHasher::default(),
             stats,
+            span,
         }
     }
 
@@ -294,7 +301,8 @@ impl Samples {
         if !self.delivery.is_alive() {
             let Reader { set, threads, memory, .. } = &self.reader;
             let windows = self.share.windows().from(self.taken);
-            self.delivery = Delivery::new(Arc::clone(set), windows, *threads, *memory);
+            let span = self.span.clone();
+            self.delivery = Delivery::new(Arc::clone(set), windows, *threads, *memory, span);
         }
         if self.taken >= self.share.real() {
             let samples = self.share.items(self.taken).map(|item| item.sample);
@@ -305,12 +313,15 @@ impl Samples {
         };
         let batch = batch?;
         self.stats.window(&batch, waited);
+        let (samples, bytes) = (batch.rows.len(), batch.bytes());
+        tracing::debug!(parent: &self.span, samples, bytes, ?waited, "window");
         Ok(batch)
     }
 
     /// A neighbour in place of a damaged sample.
     fn replace(&mut self, row: usize, position: u64, error: Error) -> Result<Sample> {
         self.lost.push(position);
+        tracing::warn!(parent: &self.span, position, %error, "damaged sample");
         let Damage::Skip { most } = self.reader.damage else { return Err(error) };
         let Error::Damaged(skipped) = error else { return Err(error) };
         self.stats.skipped.push(skipped.clone());

@@ -21,6 +21,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Bytes of shards that were read for it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len() as u64).sum()
+    }
+
     fn segment(&self, row: u32) -> Option<(&Segment, u64)> {
         let (segment, ordinal) = self.rows.get(row as usize)?;
         Some((self.segments.get(*segment as usize)?, *ordinal))

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use shardpack_formats::{DecodeOptions, Record, Sample as Decoded, crc32c};
 use shardpack_manifest::IndexRecord;
 
+use tracing::field::Empty;
+
 use crate::plan::Run;
 use crate::pool::Buffer;
 use crate::set::{OpenShard, Set};
@@ -38,6 +40,8 @@ impl Segment {
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
             return Err(Error::usage("nothing to read"));
         };
+        let span = tracing::debug_span!("read", shard = Empty, record = first.first, bytes = Empty);
+        let _read = span.enter();
         let shard = set.open(first.shard)?;
         let ends = (
             shard.index.get(first.first as usize),
@@ -48,6 +52,7 @@ impl Segment {
             return Err(Error::Shard { shard: shard.path.clone(), reason });
         };
         let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
+        span.record("shard", &*shard.path).record("bytes", len);
         let bytes = set.pool.take(len as usize);
         let mut segment = Self {
             shard: Arc::clone(&shard),

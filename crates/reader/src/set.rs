@@ -198,6 +198,8 @@ impl Set {
             return Err(Error::usage(format!("shard {number}: there are {}", self.seen.len())));
         };
         let row = &self.manifest.shards[seen.row];
+        let span = tracing::debug_span!("open", shard = &*row.path, bytes = row.bytes);
+        let _open = span.enter();
         let damaged = |shard: &str, reason| Error::Shard { shard: shard.to_owned(), reason };
         let object = self.store.open(&seen.key)?;
         if object.len() != row.bytes {

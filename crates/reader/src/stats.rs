@@ -29,7 +29,7 @@ impl Stats {
     pub(crate) fn window(&mut self, batch: &Batch, waited: Duration) {
         self.windows += 1;
         self.waited += waited;
-        self.bytes += batch.segments.iter().map(|segment| segment.len() as u64).sum::<u64>();
+        self.bytes += batch.bytes();
     }
 }
 

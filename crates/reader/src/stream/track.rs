@@ -110,6 +110,7 @@ impl<'k> Tracker<'k> {
             );
             return Err(Error::Shard { shard: shard.path.to_string(), reason });
         };
+        tracing::debug!(shard = &*shard.path, byte = start, "shard");
         self.seen[row] = true;
         self.last_row = Some(row);
         self.next_start = start.saturating_add(self.known.manifest.shards[row].stream_bytes);

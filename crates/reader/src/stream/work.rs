@@ -115,6 +115,7 @@ fn foreign(
     let mut record = Record::default();
     let mut shard = 0;
     while let Some((name, bytes)) = streams.next()? {
+        tracing::debug!(shard = &*name, "shard");
         let name: Arc<str> = name.into();
         let mut input = buffered(bytes, outbox);
         // Shards that are none have no end blocks either.
