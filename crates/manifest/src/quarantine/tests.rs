@@ -55,7 +55,8 @@ fn another_dataset_and_samples_that_are_not_there_are_refused() {
         assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
-    for (sample, part) in [(sample("c", 0), "no shard shards/c.tar"), (sample("b", 3), "record 3")] {
+    for (sample, part) in [(sample("c", 0), "no shard shards/c.tar"), (sample("b", 3), "record 3")]
+    {
         let quarantine = Quarantine::new(&manifest(7), vec![sample]);
         let error = quarantine.places(&manifest(7)).unwrap_err();
         assert!(error.is_damage() && error.to_string().contains(part), "{error}");

@@ -13,7 +13,9 @@ use crate::{Error, Result};
 /// left out would meet the training job.
 pub fn quarantine(report: &VerifyReport, manifest: &Manifest) -> Result<(Quarantine, u64)> {
     if report.quick {
-        return Err(Error::Usage("a quick check reads no sample, so it finds no damaged one".into()));
+        return Err(Error::Usage(
+            "a quick check reads no sample, so it finds no damaged one".into(),
+        ));
     }
     if report.damage_not_listed > 0 {
         return Err(Error::Usage(format!(
@@ -23,8 +25,7 @@ pub fn quarantine(report: &VerifyReport, manifest: &Manifest) -> Result<(Quarant
         )));
     }
     let whole_files = report.shard_reports.iter().filter(|shard| shard.read_to_end);
-    let readable: std::collections::HashSet<&str> =
-        whole_files.map(|shard| &*shard.path).collect();
+    let readable: std::collections::HashSet<&str> = whole_files.map(|shard| &*shard.path).collect();
     let mut samples = Vec::new();
     let mut others = (report.duplicates.len() + report.extra.len()) as u64;
     for damage in &report.damage {

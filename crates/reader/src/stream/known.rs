@@ -153,7 +153,12 @@ impl Known {
         let index = shardpack_dataset::examine(&*self.store, &self.manifest, said)?;
         let index =
             index.map_err(|reason| Error::Shard { shard: said.index.path.clone(), reason })?;
-        let shard = Arc::new(KnownShard { row, path: said.path.as_str().into(), format: self.format, index });
+        let shard = Arc::new(KnownShard {
+            row,
+            path: said.path.as_str().into(),
+            format: self.format,
+            index,
+        });
         *recent = Some(Arc::clone(&shard));
         Ok(shard)
     }

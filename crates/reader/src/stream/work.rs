@@ -134,7 +134,12 @@ fn foreign(
                 }
             }
             let place = Some(SampleId { shard, ordinal });
-            dealer.take(&mut record, place, Origin::Stream(Arc::clone(&name), contents.format()), None)?;
+            dealer.take(
+                &mut record,
+                place,
+                Origin::Stream(Arc::clone(&name), contents.format()),
+                None,
+            )?;
             ordinal += 1;
         }
         shard += 1;
