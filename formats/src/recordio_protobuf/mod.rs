@@ -105,7 +105,7 @@ impl Format for RecordIoProtobuf {
         input: Box<dyn Read + 'r>,
         options: &DecodeOptions,
     ) -> Box<dyn Decoder + 'r> {
-        Box::new(decode::ProtobufDecoder::new(input, self.dialect, options.max_record))
+        Box::new(decode::ProtobufDecoder::new(input, self.dialect, options))
     }
 }
 

@@ -125,7 +125,7 @@ impl Format for TfRecord {
         input: Box<dyn Read + 'r>,
         options: &DecodeOptions,
     ) -> Box<dyn Decoder + 'r> {
-        Box::new(decode::TfRecordDecoder::new(input, self.schema, options.max_record))
+        Box::new(decode::TfRecordDecoder::new(input, self.schema, options))
     }
 }
 

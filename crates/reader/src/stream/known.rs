@@ -196,6 +196,7 @@ impl Known {
                 Naming::Id => first.id == record.sample.id,
                 Naming::Nothing => false,
             },
+            By::Length => first.len == record.len,
         };
         if let Some(Some(first)) = self.firsts().get(row) {
             return Ok(is(first));
@@ -233,4 +234,7 @@ pub(crate) enum By {
     Bytes,
     /// By key or id: its bytes are damaged.
     Name,
+    /// By length alone: its bytes are damaged, and it cannot say its name. A wrong guess shows in the
+    /// record behind it.
+    Length,
 }

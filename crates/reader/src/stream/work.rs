@@ -70,6 +70,7 @@ fn known(
     let Planned { known, hosts, .. } = planned;
     let mut decode = DecodeOptions::default();
     decode.concatenated = true;
+    decode.keep_damaged = true; // the index tells which record it was
     // A tar that was not packed may lack its end; its index says where that is.
     decode.missing_end = known.manifest.plan.is_none();
     let format = known.manifest.format.open()?;

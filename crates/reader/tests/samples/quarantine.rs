@@ -58,7 +58,7 @@ fn damage(store: &MemoryStore, shard: usize, record: u64) -> String {
 
 #[test]
 fn damaged_samples_are_left_out_on_all_ranks_in_every_mode() {
-    for format in ["webdataset", "recordio", "recordio-protobuf"] {
+    for format in ["webdataset", "tfrecord", "recordio", "recordio-protobuf"] {
         let store = packed(format, &thirty());
         let places = [(0, 1), (0, 2), (2, 5)];
         let (_folder, path) = file(&store, &places);
