@@ -154,7 +154,7 @@ fn epochs_shards_reads_and_damage_are_told() {
         let epoch = 40 + threads as u64;
         let reader = Reader::of_store(dataset(&name), options).unwrap();
         let mut samples = reader.epoch(epoch);
-        assert_eq!(samples.by_ref().filter(|sample| sample.is_ok()).count(), 20);
+        assert_eq!(samples.by_ref().filter(Result::is_ok).count(), 20);
         let number = epoch.to_string();
         let spans = keeper.spans("epoch", &[("epoch", &number), ("rank", "0"), ("world", "1")]);
         assert_eq!(spans.len(), 1, "{threads} threads");
@@ -191,8 +191,7 @@ fn a_wait_for_a_fifo_is_told() {
     schema.schema = shardpack_formats::Schema::Raw;
     let format = shardpack_formats::open("tfrecord", &schema).unwrap();
     let contents = Contents::Foreign { format, decode: DecodeOptions::default() };
-    let mut waits = PipeOptions::default();
-    waits.start = Duration::from_secs(60);
+    let waits = PipeOptions { start: Duration::from_secs(60), ..PipeOptions::default() };
     let pipe = Arc::new(Pipe::new(folder.path().join("traced"), waits));
     let options = ReadOptions::default();
     let reader = Streamed::new(pipe, contents, Part::default(), options, None).unwrap();

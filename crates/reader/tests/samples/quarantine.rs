@@ -96,7 +96,7 @@ fn stats_tell_how_many_and_deleted_ones_stay_deleted() {
     let other = Reader::of_store(store.clone(), ReadOptions::default()).unwrap();
     assert_eq!((other.quarantined(), other.epoch(0).stats().quarantined), (0, 0));
     let key = both(&store, &ReadOptions::default())[0][3].key().to_owned();
-    delete(&*store, &[key.clone()], &DeleteOptions::default()).unwrap();
+    delete(&*store, std::slice::from_ref(&key), &DeleteOptions::default()).unwrap();
     let reader = Reader::of_store(store.clone(), options(&path, 0, 1)).unwrap();
     let stats = streamed(&store, options(&path, 0, 1)).unwrap().epoch(0).stats().clone();
     assert_eq!(

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use shardpack_manifest::Manifest;
 use shardpack_pack::{PackOptions, Progress, pack};
-use shardpack_reader::plan::Part;
 use shardpack_reader::stream::{Contents, Source, Stop, Stream, Streamed, Streams};
 use shardpack_reader::{ReadOptions, Reader, Result, Sample};
 use shardpack_store::{MemoryStore, MemoryTree, Store};
@@ -69,7 +68,7 @@ pub(crate) fn streamed(store: &Arc<MemoryStore>, options: ReadOptions) -> Result
         indexes: Arc::clone(store) as Arc<dyn Store>,
         hosts: None,
     };
-    let part = options.part.unwrap_or(Part::default());
+    let part = options.part.unwrap_or_default();
     Streamed::new(joined(store), contents, part, options, None)
 }
 
