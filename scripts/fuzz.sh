@@ -74,6 +74,8 @@ plant() {
     printf '%s\n' '{"source-ref": "s3://b/1.jpg", "class": 1, "class-metadata": {"type": "x"}}' \
         '{"class": [0, "\u00e9"], "source-ref": "file:///d/2.jpg"}' >"$s/augmented"
     seed augmented_manifest "$s/augmented"
+    printf '\x0a\x0d\x0a\x0b\x0a\x01\x61\x12\x06\x1a\x04\x08\x05\x08\x07' >"$s/example"
+    seed example "$s/example"
 }
 
 run() { # run TARGET

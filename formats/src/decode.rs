@@ -14,11 +14,15 @@ pub struct DecodeOptions {
     pub concatenated: bool,
     /// The stream may lack its end marker (a tar without end blocks). Default false: truncated.
     pub missing_end: bool,
+    /// A record whose framing holds but whose payload does not is handed out, with
+    /// [`Record::damage`], and reading goes on behind it: for who knows from an index which record it
+    /// was. TFRecord and recordio-protobuf can. Default false: an error, the last thing that is read.
+    pub keep_damaged: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { max_record: 1 << 30, concatenated: false, missing_end: false }
+        Self { max_record: 1 << 30, concatenated: false, missing_end: false, keep_damaged: false }
     }
 }
 
@@ -33,6 +37,17 @@ pub struct Record {
     pub crc32c: u32,
     /// What is in it.
     pub sample: Sample,
+    /// What is wrong with its payload, where [`DecodeOptions::keep_damaged`] lets it pass: then the
+    /// sample has neither fields nor a name.
+    pub damage: Option<String>,
+}
+
+impl Record {
+    /// Makes it one that is damaged. Its place in the stream stays.
+    pub(crate) fn damaged(&mut self, reason: String) {
+        self.sample.clear();
+        self.damage = Some(reason);
+    }
 }
 
 /// What a stream held beside its records. Only tar has such things.

@@ -42,6 +42,12 @@ pub trait Format: Send + Sync + fmt::Debug {
         0
     }
 
+    /// The payload of a whole framed record, where it lies there in one piece: none where the format
+    /// split it, keeps several, or these bytes are no record. Checksums are not compared.
+    fn payload<'r>(&self, _record: &'r [u8]) -> Option<&'r [u8]> {
+        None
+    }
+
     /// Reads records from an uncompressed stream.
     fn decoder<'r>(
         &self,

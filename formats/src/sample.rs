@@ -59,6 +59,10 @@ pub struct Sample {
     pub label: Label,
     /// The decoded payload; fields are ranges of it.
     pub bytes: Vec<u8>,
+    /// How many of these bytes are the record's payload as it was stored, parts of a split record
+    /// joined; behind it stands what was made of it, as the text of numbers. 0 in formats whose
+    /// records are several files.
+    pub payload: usize,
 }
 
 /// One field of a decoded sample.
@@ -81,6 +85,12 @@ impl Sample {
         self.label.values.clear();
         self.label.text = None;
         self.bytes.clear();
+        self.payload = 0;
+    }
+
+    /// The record's payload as it was stored; empty in formats whose records are several files.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(..self.payload).unwrap_or_default()
     }
 
     /// The body of the field called `name`.

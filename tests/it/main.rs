@@ -6,6 +6,7 @@ mod damage;
 mod manifests;
 mod packing;
 mod program;
+mod quarantine;
 mod reading;
 mod reading_audit;
 mod reading_bench;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use shardpack_reader::plan::{PlanOptions, Shuffle, Subset, Tail};
 
 /// The order of samples, and how ranks share them.
@@ -41,6 +41,9 @@ pub(crate) struct PartArgs {
     /// Only so many samples, or this fraction of them: 1000, 0.1
     #[arg(long, value_name = "N", value_parser = subset)]
     pub(crate) subset: Option<Subset>,
+    /// Leave out the samples of this quarantine, which `verify --quarantine` wrote: a file or s3://...
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) quarantine: Option<String>,
 }
 
 /// What to do with samples that do not divide.

@@ -21,6 +21,9 @@ pub(crate) struct VerifyArgs {
     /// Check files, lengths, manifest and indexes, but read no shard
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Write the damaged samples to this file, or s3://..., for readers to pass over; it is replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "quick")]
+    pub(crate) quarantine: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) files: SourceArgs,
     #[command(flatten)]

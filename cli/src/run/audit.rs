@@ -35,6 +35,7 @@ pub(super) fn run(args: &AuditArgs, log: Log, output: &mut Output) -> Result<Exi
     };
     let mut options = first.options();
     options.split = args.part.split.clone();
+    options.quarantine = args.part.quarantine.clone();
     options.plan.subset = args.part.subset.unwrap_or_default();
     let reader = Reader::resume_store(store, options, Some(&first.state));
     let mut wanted = AuditOptions::default();

@@ -33,6 +33,8 @@ struct Bench {
     shuffle: String,
     /// Seconds to read the manifest and make the plan.
     open_seconds: f64,
+    /// Samples that a quarantine leaves out of every epoch.
+    quarantined: u64,
     epochs: Vec<Row>,
     plain: Plain,
 }
@@ -86,6 +88,7 @@ pub(super) fn run(args: &BenchReadArgs, log: Log, output: &mut Output) -> Result
         threads,
         shuffle: reader.plan().state(reader.start()).shuffle.to_string(),
         open_seconds: open.as_secs_f64(),
+        quarantined: reader.quarantined(),
         epochs: Vec::new(),
         plain: Plain { shards: 0, bytes: 0, seconds: 0.0, bytes_per_second: 0.0 },
     };
@@ -134,6 +137,7 @@ fn options(args: &BenchReadArgs, remote: bool) -> ReadOptions {
     options.plan = args.order.options();
     options.part = Some(Part { rank: args.rank, world: args.order.world, replicas: 1 });
     options.split = args.order.part.split.clone();
+    options.quarantine = args.order.part.quarantine.clone();
     options.threads = Some(args.threads.unwrap_or(if remote { REMOTE_THREADS } else { cores }));
     options.memory = args.memory.0;
     options.cache = args.cache.as_ref().map(|folder| {
@@ -243,6 +247,9 @@ fn head(bench: &Bench, reader: &Reader, cache: bool, output: &mut Output) -> Res
         counted(bench.threads as u64, "thread"),
         bench.shuffle
     ))?;
+    if bench.quarantined > 0 {
+        output.line(&format!("{} in quarantine", counted(bench.quarantined, "sample")))?;
+    }
     output.line(&format!("opened in {}", time(bench.open_seconds)))?;
     output.line(&format!(
         "{:>5}  {:>12}  {:>11}  {:>12}  {:>6}  {:>11}{}",

@@ -57,6 +57,11 @@ impl Place {
         })
     }
 
+    /// The store.
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// Shards that are read at a time, unless the user says how many.
     pub(super) fn jobs(&self, work: WorkArgs, local: usize) -> usize {
         let remote = (work.memory.0 / REMOTE_JOB).clamp(1, REMOTE_JOBS) as usize;

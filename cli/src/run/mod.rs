@@ -14,6 +14,7 @@ mod ls;
 mod manual;
 mod pack;
 mod plan;
+mod quarantine;
 mod s3;
 mod selected;
 mod source;

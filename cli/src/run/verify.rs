@@ -7,7 +7,7 @@ use shardpack_pack::{AgainstReport, Progress, Sightings, VerifyOptions, VerifyRe
 use shardpack_store::WalkOptions;
 
 use super::dataset::Place;
-use super::source;
+use super::{quarantine, source};
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -25,6 +25,9 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     signal::end_at_once(log, "interrupted: nothing is known of the dataset yet")?;
     let place = Place::of(&args.dataset, log)?;
     let dataset = place.dataset()?;
+    if let (Some(file), None) = (&args.quarantine, dataset.manifest()) {
+        return Err(quarantine::without_manifest(file));
+    }
     let progress = Arc::new(Progress::default());
     let display = super::display(args.output, "verifying", &progress, log);
     let defaults = VerifyOptions::default();
@@ -41,10 +44,17 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
     };
     let report = verify(&dataset, &options, &progress)?;
     drop(display);
+    let written = args.quarantine.as_deref();
+    let written = written
+        .map(|file| quarantine::write(file, &dataset, &report, &args.dataset.s3, log))
+        .transpose()?;
     match args.output.json {
         true => output.json(&report)?,
         false if args.output.quiet && report.is_whole() => {}
-        false => print(&report, &args.dataset.path, output)?,
+        false => {
+            print(&report, &args.dataset.path, output)?;
+            written.map_or(Ok(()), |written| output.line(&written))?;
+        }
     }
     Ok(if report.is_whole() { Exit::Done } else { Exit::Damage })
 }

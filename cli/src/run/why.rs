@@ -10,6 +10,7 @@ use shardpack_store::Store;
 
 use super::dataset::Place;
 use super::ls::plain;
+use super::quarantine;
 use crate::args::WhyArgs;
 use crate::exit::{Exit, Result};
 use crate::log::Log;
@@ -25,6 +26,8 @@ const MEMORY: u64 = 512 << 20;
 struct Told {
     #[serde(flatten)]
     sample: WhyReport,
+    /// Why the quarantine has it; none if it has not.
+    quarantined: Option<String>,
     /// None for a sample that no epoch has.
     read: Option<Reading>,
 }
@@ -54,7 +57,13 @@ pub(super) fn run(args: &WhyArgs, log: Log, output: &mut Output) -> Result<Exit>
     options.plan = args.order.options();
     options.part = Some(Part { rank: 0, world: args.order.world, replicas: 1 });
     options.split = args.order.part.split.clone();
-    let read = match sample.deleted {
+    options.quarantine = args.order.part.quarantine.clone();
+    let here = (sample.shard.as_str(), sample.record);
+    let quarantined = match &options.quarantine {
+        Some(file) => quarantine::reason(file, &dataset, here, &args.s3, log)?,
+        None => None,
+    };
+    let read = match sample.deleted || quarantined.is_some() {
         true => None,
         false => match reader(store.clone(), options).and_then(|reader| reading(&reader, args)) {
             // A plan is made of shards that are there; the damage is told already.
@@ -66,7 +75,7 @@ pub(super) fn run(args: &WhyArgs, log: Log, output: &mut Output) -> Result<Exit>
         },
     };
     let exit = if sample.is_whole() { Exit::Done } else { Exit::Damage };
-    let told = Told { sample, read };
+    let told = Told { sample, quarantined, read };
     match (args.report.json, args.report.quiet) {
         (true, _) => output.json(&told)?,
         (false, true) => {}
@@ -125,9 +134,12 @@ fn print(told: &Told, output: &mut Output) -> Result<()> {
         (false, false) => "state    DAMAGED",
         (false, true) => "state    DAMAGED, and deleted: nobody reads it",
     })?;
+    if let Some(reason) = &told.quarantined {
+        output.line(&format!("state    in quarantine, nobody reads it: {}", plain(reason)))?;
+    }
     match &told.read {
         Some(read) => output.line(&format!("read     {}", when(read))),
-        None if sample.deleted || !sample.is_whole() => Ok(()),
+        None if sample.deleted || told.quarantined.is_some() || !sample.is_whole() => Ok(()),
         None => output.line("read     never: it is not in this split or subset"),
     }
 }

@@ -16,7 +16,9 @@ mod label;
 mod lines;
 mod manifest;
 mod path;
+mod quarantine;
 pub mod sagemaker;
+mod seal;
 
 pub use digest::{Digest, SampleHasher};
 pub use error::{Error, ErrorKind, Place, Result};
@@ -26,3 +28,4 @@ pub use manifest::{
     FieldTotals, Fingerprint, Labels, Manifest, Order, RecordFormat, Shard, Sidecar, Split,
     Summary, Tool, Totals,
 };
+pub use quarantine::{Quarantine, Quarantined};

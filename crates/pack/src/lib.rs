@@ -38,8 +38,8 @@ pub use dataset::{
     AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DeleteOptions,
     DeleteReport, Duplicate, Entry, EntryField, FieldInfo, InfoReport, LsOptions, ShardReport,
     ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport, VerifyOptions,
-    VerifyReport, WhyField, WhyReport, adopt, cat, delete, info, ls, unpack, unpack_into, verify,
-    why,
+    VerifyReport, WhyField, WhyReport, adopt, cat, delete, info, ls, quarantine, unpack,
+    unpack_into, verify, why,
 };
 pub use error::{Error, Result};
 pub use name::Template;

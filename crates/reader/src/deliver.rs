@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::Span;
+
 use crate::plan::{Run, Window, Windows};
 use crate::sample::{Batch, Row};
 use crate::segment::Segment;
@@ -26,6 +28,8 @@ pub(crate) struct Delivery {
     threads: usize,
     /// The process that the threads live in; none before they are started.
     process: Option<u32>,
+    /// The epoch's: of what threads read too.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -74,7 +78,13 @@ struct Job {
 
 impl Delivery {
     /// Nothing is read, and no thread started, before the first call of [`next`](Self::next).
-    pub(crate) fn new(set: Arc<Set>, windows: Windows, threads: usize, budget: u64) -> Self {
+    pub(crate) fn new(
+        set: Arc<Set>,
+        windows: Windows,
+        threads: usize,
+        budget: u64,
+        span: Span,
+    ) -> Self {
         let state = State {
             windows,
             pending: VecDeque::new(),
@@ -93,7 +103,7 @@ impl Delivery {
             budget,
             mean,
         };
-        Self { shared: Arc::new(shared), threads, process: None }
+        Self { shared: Arc::new(shared), threads, process: None, span }
     }
 
     /// False in a process that was forked off after threads were started: there are none here.
@@ -107,10 +117,10 @@ impl Delivery {
         if self.process.is_none() {
             self.process = Some(std::process::id());
             for _ in 0..self.threads {
-                let shared = Arc::clone(&self.shared);
+                let (shared, span) = (Arc::clone(&self.shared), self.span.clone());
                 let spawned = std::thread::Builder::new()
                     .name("shardpack-read".into())
-                    .spawn(move || shared.read_ahead());
+                    .spawn(move || span.in_scope(|| shared.read_ahead()));
                 if let Err(error) = spawned {
                     let error = shardpack_store::Error::io(error, "a thread that reads");
                     return Some((Err(error.into()), start.elapsed()));
@@ -118,7 +128,7 @@ impl Delivery {
             }
         }
         let pending = match self.threads {
-            0 => self.shared.read_now(),
+            0 => self.span.in_scope(|| self.shared.read_now()),
             _ => self.shared.wait(),
         };
         pending.map(|pending| (pending.into_batch(), start.elapsed()))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::example::FeatureFault;
 use crate::pipe::Stalled;
 use crate::stats::Skipped;
 
@@ -54,6 +55,17 @@ pub enum Error {
     },
     /// A sample failed its check. Reading can go on behind it.
     Damaged(Skipped),
+    /// A sample that does not have a feature as it was asked for. Ask for another name or type.
+    Feature {
+        /// Path of the sample's shard in the dataset.
+        shard: String,
+        /// Key of the sample.
+        key: String,
+        /// Name of the feature.
+        feature: String,
+        /// What is wrong.
+        fault: FeatureFault,
+    },
     /// A line of a coverage log that is damaged, or makes no sense where it stands. What was seen
     /// cannot be proved with it.
     Log {
@@ -122,6 +134,9 @@ impl fmt::Display for Error {
             Error::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
             Error::Log { file, line, reason } => write!(f, "{file}, line {line}: {reason}"),
             Error::Damaged(sample) => write!(f, "{sample}"),
+            Error::Feature { shard, key, feature, fault } => {
+                write!(f, "sample {key:?} of {shard}: feature {feature:?} {fault}")
+            }
             Error::TooManyDamaged { most, last } => {
                 write!(f, "more than {most} samples failed their check; the last: {last}")
             }

@@ -40,6 +40,7 @@ impl Reader {
         let (manifest, indexes) = doors.find_manifest(Some(&store), beside, &options)?;
         let split = options.split.clone();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
+        let set = set.without(options.quarantine.as_deref())?;
         let threads = threads(&options, remote);
         Self::new(set, options, threads, state)
     }
@@ -59,6 +60,7 @@ impl Reader {
         let manifest = manifest_of(&*store)?;
         let indexes = Arc::clone(&store);
         let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
+        let set = set.without(options.quarantine.as_deref())?;
         let threads = threads(&options, false);
         Self::new(set, options, threads, state)
     }
@@ -114,6 +116,7 @@ impl Channel {
         let split = self.split(&manifest, &options);
         let sharded = self.is_sharded();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
+        let set = set.without(options.quarantine.as_deref())?;
         if sharded && options.plan.length.is_none() {
             options.plan.length = Some(self.length(&set, part, &options)?);
         }
@@ -201,6 +204,25 @@ fn threads(options: &ReadOptions, remote: bool) -> usize {
     })
 }
 
+/// The store at a path or an `s3://` address.
+pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
+    if S3Uri::is_one(place) {
+        let uri: S3Uri = place.parse()?;
+        let s3 = S3::connect(&uri, S3Options::default())?;
+        return Ok(Arc::new(S3Store::open(s3, uri)));
+    }
+    match place.split_once("://") {
+        Some((scheme, _)) => Err(Error::usage(format!(
+            "{place}: {scheme}:// is not a path; write a path or s3://bucket/prefix"
+        ))),
+        None => Ok(local(Path::new(place))),
+    }
+}
+
+fn local(path: &Path) -> Arc<dyn Store> {
+    Arc::new(LocalStore::open(path, &LocalOptions::default()))
+}
+
 /// Opens stores: straight, or through a cache.
 struct Doors(Option<Cache>);
 
@@ -216,23 +238,12 @@ impl Doors {
         }
     }
 
-    /// The store at a path or an `s3://` address.
     fn open(&self, place: &str) -> Result<Arc<dyn Store>> {
-        if S3Uri::is_one(place) {
-            let uri: S3Uri = place.parse()?;
-            let s3 = S3::connect(&uri, S3Options::default())?;
-            return Ok(self.through(Arc::new(S3Store::open(s3, uri))));
-        }
-        match place.split_once("://") {
-            Some((scheme, _)) => Err(Error::usage(format!(
-                "{place}: {scheme}:// is not a path; write a path or s3://bucket/prefix"
-            ))),
-            None => Ok(self.local(Path::new(place))),
-        }
+        Ok(self.through(open(place)?))
     }
 
     fn local(&self, path: &Path) -> Arc<dyn Store> {
-        self.through(Arc::new(LocalStore::open(path, &LocalOptions::default())))
+        self.through(local(path))
     }
 
     /// The manifest of these shards, and the store that it is in: where the options say, with the

@@ -37,6 +37,10 @@ pub struct ReadOptions {
     /// host: of datasets on S3, and of any other place, as a FastFile mount. FIFOs, and files that
     /// were changed less than 2 s ago, are not kept. Default: no cache.
     pub cache: Option<CacheOptions>,
+    /// A quarantine of this dataset, as `shardpack verify --quarantine` writes it: a file, or an
+    /// `s3://` address. Its samples are left out like deleted ones, on all ranks and in every input
+    /// mode; every rank needs the same. Default: none.
+    pub quarantine: Option<String>,
     /// What to do with a sample that fails its check. Default [`Damage::Fail`].
     pub damage: Damage,
 }
@@ -54,6 +58,7 @@ impl Default for ReadOptions {
             threads: None,
             memory: 64 << 20,
             cache: None,
+            quarantine: None,
             damage: Damage::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
 use shardpack_store::Traffic;
+use tracing::Span;
 
 use crate::deliver::{Delivery, pieces};
 use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window, Windows};
@@ -86,6 +87,11 @@ impl Reader {
         &self.set.manifest
     }
 
+    /// How many samples of the shards that are read a quarantine leaves out.
+    pub fn quarantined(&self) -> u64 {
+        self.set.quarantined()
+    }
+
     /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
     pub fn epoch(&self, epoch: u64) -> Samples {
         let start = self.plan.start();
@@ -136,9 +142,9 @@ impl Reader {
     }
 
     /// Reads windows ahead.
-    fn delivery(&self, windows: Windows) -> Delivery {
+    fn delivery(&self, windows: Windows, span: &Span) -> Delivery {
         let windows = windows.at_least(self.set.together());
-        Delivery::new(Arc::clone(&self.set), windows, self.threads, self.memory)
+        Delivery::new(Arc::clone(&self.set), windows, self.threads, self.memory, span.clone())
     }
 
     /// Reads samples on this thread.
@@ -216,11 +222,16 @@ pub struct Samples {
     stats: Stats,
     /// What the reader had taken before.
     before: Traffic,
+    span: Span,
 }
 
 impl Samples {
     fn new(reader: Reader, share: Share) -> Self {
-        let delivery = reader.delivery(share.windows());
+        let Part { rank, world, .. } = reader.plan.part();
+        let epoch = share.epoch().number();
+        let span = tracing::info_span!("epoch", epoch, rank, world);
+        let delivery = reader.delivery(share.windows(), &span);
+        let stats = Stats { quarantined: reader.set.quarantined(), ..Stats::default() };
         let before = reader.set.traffic();
         Self {
             before,
@@ -235,7 +246,8 @@ impl Samples {
             lost: Vec::new(),
             digest: Digest::default(),
             hasher: SampleHasher::default(),
-            stats: Stats::default(),
+            stats,
+            span,
         }
     }
 
@@ -256,7 +268,8 @@ impl Samples {
     }
 
     /// Sum of the digests of the real samples so far. Over all ranks, an epoch adds up to the
-    /// digest in the manifest: every sample was handed out exactly once.
+    /// digest in the manifest: every sample was handed out exactly once. Deleted and
+    /// [quarantined](Stats::quarantined) ones are not in it.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -294,7 +307,8 @@ impl Samples {
     /// The next window, or what pads the end.
     fn load(&mut self) -> Result<Batch> {
         if !self.delivery.is_alive() {
-            self.delivery = self.reader.delivery(self.share.windows().from(self.taken));
+            let windows = self.share.windows().from(self.taken);
+            self.delivery = self.reader.delivery(windows, &self.span);
         }
         if self.taken >= self.share.real() {
             let samples = self.share.items(self.taken).map(|item| item.sample);
@@ -306,12 +320,15 @@ impl Samples {
         let batch = batch?;
         self.stats.window(&batch, waited);
         self.stats.traffic(self.reader.set.traffic().since(&self.before));
+        let (samples, bytes) = (batch.rows.len(), batch.bytes());
+        tracing::debug!(parent: &self.span, samples, bytes, ?waited, "window");
         Ok(batch)
     }
 
     /// A neighbour in place of a damaged sample.
     fn replace(&mut self, row: usize, position: u64, error: Error) -> Result<Sample> {
         self.lost.push(position);
+        tracing::warn!(parent: &self.span, position, %error, "damaged sample");
         let Damage::Skip { most } = self.reader.damage else { return Err(error) };
         let Error::Damaged(skipped) = error else { return Err(error) };
         self.stats.skipped.push(skipped.clone());

@@ -8,7 +8,9 @@ use shardpack_manifest::{Digest, IndexRecord, SampleHasher};
 
 use crate::plan::{Item, SampleId};
 use crate::segment::{Checked, Segment};
+use crate::stats::Skipped;
 use crate::stream::StreamRecord;
+use crate::{Error, Result};
 
 /// Samples that were read together, in the order of handing out.
 #[derive(Debug, Default)]
@@ -27,6 +29,11 @@ pub(crate) struct Row {
 }
 
 impl Batch {
+    /// Bytes of shards that were read for it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len() as u64).sum()
+    }
+
     /// Where the sample in row `row` is, and what is known of it.
     pub(crate) fn segment(&self, row: u32) -> Option<(&Segment, Checked)> {
         let Row { segment, sample } = self.rows.get(row as usize)?;
@@ -35,7 +42,8 @@ impl Batch {
     }
 }
 
-/// One sample: a key and named fields. Cloning it is free, and so is keeping it: its bytes stay
+/// One sample: a key and named fields; of a TFRecord also its [`example`](Self::example), of a
+/// RecordIO record its [`labels`](Self::labels). Cloning it is free, and so is keeping it: its bytes stay
 /// where they were read, where shards can be sought together with those that were read with it.
 #[derive(Clone)]
 pub struct Sample {
@@ -115,6 +123,63 @@ impl Sample {
             (None, Bytes::Record(record)) => record.sample().label.clone(),
             (None, Bytes::Row(..)) => Label::default(),
         }
+    }
+
+    /// Its labels as single-precision numbers, which is what RecordIO keeps of them: one, several or
+    /// none. Class ids up to 2^24 are exact. [`id`](Self::id) is the number in RecordIO's header.
+    pub fn labels(&self) -> impl Iterator<Item = f32> + '_ {
+        let (indexed, decoded) = match (self.indexed(), &self.bytes) {
+            (Some(record), _) => (Some(record.label), &[][..]),
+            (None, Bytes::Record(record)) => (None, &record.sample().label.values[..]),
+            (None, Bytes::Row(..)) => (None, &[][..]),
+        };
+        let indexed = indexed.into_iter().flat_map(|label| label.values());
+        indexed.chain(decoded.iter().copied()).map(|value| value as f32)
+    }
+
+    /// The record's payload as it is stored: a serialised `Example`, RecordIO's image header and
+    /// what follows it.
+    ///
+    /// Fails with [`Error::Usage`] for a webdataset, whose samples are several files, and for
+    /// records that a service wrapped; with [`Error::Damaged`] where what stands around the fields
+    /// is not what was packed.
+    pub fn payload(&self) -> Result<&[u8]> {
+        if matches!(self.format(), "" | "webdataset") {
+            return Err(Error::usage(format!(
+                "sample {:?} of {} has no payload, only fields",
+                self.key(),
+                self.shard()
+            )));
+        }
+        match &self.bytes {
+            Bytes::Record(record) => Ok(record.sample().payload()),
+            Bytes::Row(batch, row) => {
+                let (segment, sample) =
+                    batch.segment(*row).ok_or_else(|| Error::usage("a sample of no batch"))?;
+                segment.payload(sample.ordinal).map_err(|reason| self.damaged(reason))
+            }
+        }
+    }
+
+    /// Name of its format; empty where there is none.
+    pub(crate) fn format(&self) -> &'static str {
+        match &self.bytes {
+            Bytes::Row(batch, row) => {
+                batch.segment(*row).map_or("", |(segment, _)| segment.shard.format.name())
+            }
+            Bytes::Record(record) => record.format(),
+        }
+    }
+
+    /// An error that says where it is.
+    pub(crate) fn damaged(&self, reason: impl Into<String>) -> Error {
+        Error::Damaged(Skipped {
+            shard: self.shard().to_owned(),
+            record: self.place().ordinal,
+            offset: self.indexed().map_or(0, |record| record.offset),
+            key: self.key().to_owned(),
+            reason: reason.into(),
+        })
     }
 
     /// The bytes of the field called `name`.

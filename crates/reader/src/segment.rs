@@ -5,10 +5,15 @@ use std::sync::Arc;
 use shardpack_formats::{DecodeOptions, Record, Sample as Decoded, crc32c};
 use shardpack_manifest::{Digest, Fields, IndexRecord, SampleHasher};
 
+use tracing::field::Empty;
+
 use crate::plan::Run;
 use crate::pool::Buffer;
 use crate::set::{OpenShard, Set};
 use crate::{Error, Result};
+
+/// A payload, or why there is none.
+pub(crate) type Payload<'a> = std::result::Result<&'a [u8], &'static str>;
 
 /// Samples of one shard that were read together.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ impl Segment {
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
             return Err(Error::usage("nothing to read"));
         };
+        let span = tracing::debug_span!("read", shard = Empty, record = first.first, bytes = Empty);
+        let _read = span.enter();
         let shard = set.open(first.shard)?;
         let ends = (
             shard.index.get(first.first as usize),
@@ -50,6 +57,7 @@ impl Segment {
             return Err(Error::Shard { shard: shard.path.clone(), reason });
         };
         let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
+        span.record("shard", &*shard.path).record("bytes", len);
         let bytes = set.pool.take(len as usize);
         let mut segment = Self {
             shard: Arc::clone(&shard),
@@ -135,6 +143,22 @@ impl Segment {
 
     pub(crate) fn fields(&self, ordinal: u64) -> Option<Fields<'_>> {
         self.shard.index.fields(ordinal as usize)
+    }
+
+    /// The payload of a record, as it is stored; an error says why there is none.
+    ///
+    /// What was checked when the record came in are its fields. What stands around them is compared
+    /// here: only who asks for it pays.
+    pub(crate) fn payload(&self, ordinal: u64) -> Payload<'_> {
+        if let Some(decoded) = by_ordinal(&self.decoded, ordinal) {
+            return Ok(decoded.payload());
+        }
+        let record = self.record(ordinal).ok_or("it is not in the index")?;
+        let stored = self.range(record.offset, record.len);
+        if crc32c(stored) != record.crc32c {
+            return Err("the record has another crc32c than in the index");
+        }
+        self.shard.format.payload(stored).ok_or("its framing is damaged")
     }
 
     /// The body of a field.

@@ -1,6 +1,6 @@
 //! The shards that this process sees, and what their indexes say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,13 +12,14 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::inflate::{Stream, Streams};
 use crate::plan::{Run, SampleId, Shards};
 use crate::pool::Pool;
+use crate::quarantine::Overlay;
 use crate::{Error, Result};
 
 /// Shards of one dataset that this process can read.
 #[derive(Debug)]
 pub(crate) struct Set {
     pub(crate) manifest: Manifest,
-    pub(crate) format: Box<dyn Format>,
+    pub(crate) format: Arc<dyn Format>,
     pub(crate) pool: Arc<Pool>,
     /// Where shards are, and where their indexes are.
     store: Arc<dyn Store>,
@@ -26,6 +27,7 @@ pub(crate) struct Set {
     /// Rows of the manifest that were asked for, and those that are there.
     wanted: Vec<usize>,
     seen: Vec<Seen>,
+    overlay: Overlay,
     /// How many shards stay open.
     most_open: AtomicUsize,
     /// A thread may hold a lock in here while it waits for a network: no lock to meet after a fork.
@@ -63,6 +65,7 @@ pub(crate) struct OpenShard {
     pub(crate) path: String,
     pub(crate) object: Box<dyn Object>,
     pub(crate) index: Index<'static>,
+    pub(crate) format: Arc<dyn Format>,
 }
 
 /// Shards that are open, those used last.
@@ -110,52 +113,58 @@ impl Set {
             )));
         }
         Ok(Self {
-            format: manifest.format.open()?,
+            format: manifest.format.open()?.into(),
             manifest,
             pool: Arc::default(),
             store,
             indexes,
             wanted,
             seen,
+            overlay: Overlay::default(),
             most_open: AtomicUsize::new(1),
             local: PerProcess::new(Local::default()),
         })
     }
 
+    /// The same shards without the samples of a quarantine.
+    pub(crate) fn without(mut self, quarantine: Option<&str>) -> Result<Self> {
+        self.overlay = Overlay::load(quarantine, &self.manifest)?;
+        Ok(self)
+    }
+
+    /// How many samples of these shards are in the quarantine.
+    pub(crate) fn quarantined(&self) -> u64 {
+        self.overlay.count(self.seen.iter().map(|seen| seen.row))
+    }
+
     /// The plan's view: how many samples each shard has.
     pub(crate) fn shards(&self) -> Result<Shards> {
         let shards = Shards::new(self.rows().map(|shard| shard.samples))?.of_dataset(self.digest());
-        // Keys in no shard that is seen are another split's, or another host's.
-        let places = match self.manifest.tombstone_places.is_empty() {
-            true => self.look_up(&self.manifest.tombstones)?,
-            false => self.seen_places(),
-        };
-        let mut dead: Vec<u64> =
-            places.into_iter().filter_map(|sample| shards.number(sample)).collect();
+        let rows = self.seen.iter().zip(0..).map(|(seen, number)| (seen.row as u64, number));
+        let numbers: HashMap<u64, u32> = rows.collect();
+        // Places in no shard that is seen are another split's, or another host's.
+        let dead = self.dead()?.into_iter().filter_map(|(row, ordinal)| {
+            shards.number(SampleId { shard: *numbers.get(&row)?, ordinal })
+        });
+        let mut dead: Vec<u64> = dead.collect();
         dead.sort_unstable();
-        dead.dedup();
         shards.without(dead)
     }
 
-    /// Where the manifest says that its tombstones are, as far as their shards are seen.
-    fn seen_places(&self) -> Vec<SampleId> {
-        let seen = self.seen.iter().zip(0..).map(|(seen, number)| (seen.row as u64, number));
-        let numbers: HashMap<u64, u32> = seen.collect();
-        let places = self.manifest.tombstone_places.iter();
-        let sample =
-            |&(row, ordinal): &(u64, u64)| Some(SampleId { shard: *numbers.get(&row)?, ordinal });
-        places.filter_map(sample).collect()
-    }
-
-    /// Where those of `keys` are that are there: opens each shard once.
-    fn look_up(&self, keys: &[String]) -> Result<Vec<SampleId>> {
-        let mut found = Vec::new();
-        for shard in (0..self.seen.len() as u32).filter(|_| !keys.is_empty()) {
-            let open = self.open(shard)?;
-            let positions = keys.iter().filter_map(|key| open.index.position(key));
-            found.extend(positions.map(|at| SampleId { shard, ordinal: at as u64 }));
+    /// Rows and records of all samples that no epoch has. Tombstones without places are looked up
+    /// in the shards that are seen.
+    fn dead(&self) -> Result<BTreeSet<(u64, u64)>> {
+        let Manifest { tombstones, tombstone_places, .. } = &self.manifest;
+        if !tombstone_places.is_empty() || tombstones.is_empty() {
+            return Ok(self.overlay.with(tombstone_places));
         }
-        Ok(found)
+        let mut found = Vec::new();
+        for (number, seen) in (0..).zip(&self.seen) {
+            let open = self.open(number)?;
+            let positions = tombstones.iter().filter_map(|key| open.index.position(key));
+            found.extend(positions.map(|at| (seen.row as u64, at as u64)));
+        }
+        Ok(self.overlay.with(&found))
     }
 
     /// The manifest's rows of the shards that are seen.
@@ -163,9 +172,16 @@ impl Set {
         self.seen.iter().map(|seen| &self.manifest.shards[seen.row])
     }
 
-    /// Samples of each shard that some host sees.
+    /// Samples of each shard that some host sees, those left out that are known without reading
+    /// the indexes of other hosts' shards: all of a quarantine, and tombstones with places.
     pub(crate) fn all_counts(&self) -> Vec<u64> {
-        self.wanted.iter().map(|&row| self.manifest.shards[row].samples).collect()
+        let mut counts: Vec<u64> = self.manifest.shards.iter().map(|shard| shard.samples).collect();
+        for (row, _) in self.overlay.with(&self.manifest.tombstone_places) {
+            if let Some(count) = counts.get_mut(row as usize) {
+                *count -= 1;
+            }
+        }
+        self.wanted.iter().map(|&row| counts[row]).collect()
     }
 
     fn digest(&self) -> Digest {
@@ -225,6 +241,8 @@ impl Set {
             return Err(Error::usage(format!("shard {number}: there are {}", self.seen.len())));
         };
         let row = &self.manifest.shards[seen.row];
+        let span = tracing::debug_span!("open", shard = &*row.path, bytes = row.bytes);
+        let _open = span.enter();
         let damaged = |shard: &str, reason| Error::Shard { shard: shard.to_owned(), reason };
         let object = self.store.open(&seen.key)?;
         if object.len() != row.bytes {
@@ -233,7 +251,7 @@ impl Set {
         }
         let index = shardpack_dataset::examine(&*self.indexes, &self.manifest, row)?
             .map_err(|reason| damaged(&row.index.path, reason))?;
-        Ok(OpenShard { path: row.path.clone(), object, index })
+        Ok(OpenShard { path: row.path.clone(), object, index, format: Arc::clone(&self.format) })
     }
 
     /// The plain bytes of a compressed shard from `offset` on; none where the shard has them.

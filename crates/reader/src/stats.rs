@@ -21,6 +21,8 @@ pub struct Stats {
     /// Time that the loop stood still for its samples: training is starved where this grows as
     /// fast as the clock.
     pub waited: Duration,
+    /// Samples of the shards that are read which a quarantine leaves out of every epoch.
+    pub quarantined: u64,
     /// Samples that failed their check and were replaced.
     pub skipped: Vec<Skipped>,
     /// Requests to S3 that were sent again. These and the following are the reader's since this
@@ -47,7 +49,7 @@ impl Stats {
     pub(crate) fn window(&mut self, batch: &Batch, waited: Duration) {
         self.windows += 1;
         self.waited += waited;
-        self.bytes += batch.segments.iter().map(|segment| segment.len() as u64).sum::<u64>();
+        self.bytes += batch.bytes();
     }
 }
 

@@ -2,6 +2,8 @@
 //! body is found, not copied. Generated messages copy every name and build a map per record.
 
 mod collect;
+mod entries;
+mod list;
 mod map;
 mod number;
 
@@ -14,6 +16,9 @@ use prost::encoding::{
 };
 
 pub(crate) use collect::Collector;
+pub(crate) use entries::Entries;
+pub(crate) use list::Spans;
+pub use list::{ByteStrings, Element, Numbers, NumbersIter};
 pub(crate) use map::{keep_last, map_entries};
 pub(crate) use number::{Scalar, numbers};
 
@@ -49,7 +54,7 @@ pub(crate) struct Span<'a> {
 }
 
 /// One value on the wire.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed32([u8; 4]),
@@ -99,6 +104,29 @@ impl<'a> Span<'a> {
         taken.bytes.try_into().map_err(|_| Malformed("a number is cut off".into()))
     }
 
+    /// Nearly every number that gives a record its structure is of one byte: taken at once, they
+    /// halve the time that a small record takes.
+    fn varint(&mut self) -> Parsed<u64> {
+        match self.bytes {
+            [byte @ ..0x80, rest @ ..] => {
+                (self.bytes, self.at) = (rest, self.at + 1);
+                Ok(u64::from(*byte))
+            }
+            _ => self.with(decode_varint),
+        }
+    }
+
+    fn key(&mut self) -> Parsed<(u32, WireType)> {
+        match self.bytes {
+            [byte @ 0x08..0x80, rest @ ..] => {
+                let wire_type = WireType::try_from(u64::from(byte & 7))?;
+                (self.bytes, self.at) = (rest, self.at + 1);
+                Ok((u32::from(byte >> 3), wire_type))
+            }
+            _ => self.with(decode_key),
+        }
+    }
+
     /// Reads with one of prost's functions and moves on by what it consumed.
     fn with<T>(
         &mut self,
@@ -113,20 +141,20 @@ impl<'a> Span<'a> {
 }
 
 /// Iterates over the fields of a message; ends after the first error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields<'a>(Span<'a>);
 
 impl<'a> Fields<'a> {
     fn read(&mut self) -> Parsed<Option<(u32, Value<'a>)>> {
         let rest = &mut self.0;
         while !rest.bytes.is_empty() {
-            let (tag, wire_type) = rest.with(decode_key)?;
+            let (tag, wire_type) = rest.key()?;
             let value = match wire_type {
-                WireType::Varint => Value::Varint(rest.with(decode_varint)?),
+                WireType::Varint => Value::Varint(rest.varint()?),
                 WireType::ThirtyTwoBit => Value::Fixed32(rest.take_array()?),
                 WireType::SixtyFourBit => Value::Fixed64(rest.take_array()?),
                 WireType::LengthDelimited => {
-                    let len = rest.with(decode_varint)?;
+                    let len = rest.varint()?;
                     Value::Span(rest.take(usize::try_from(len).unwrap_or(usize::MAX))?)
                 }
                 WireType::StartGroup | WireType::EndGroup => {

@@ -39,6 +39,15 @@ pub(crate) fn put_part_header(flag: u32, len: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&(flag << 29 | len as u32).to_le_bytes());
 }
 
+/// The payload of a framed record; none of one that is split.
+pub(crate) fn payload(record: &[u8]) -> Option<&[u8]> {
+    let (magic, rest) = record.split_first_chunk()?;
+    let (word, rest) = rest.split_first_chunk()?;
+    let (magic, word) = (u32::from_le_bytes(*magic), u32::from_le_bytes(*word));
+    let whole = magic == MAGIC && word >> 29 == 0;
+    rest.get(..word as usize).filter(|p| whole && rest.len() == p.len().next_multiple_of(4))
+}
+
 /// Reads payloads, parts joined.
 pub(crate) struct Frames<'r> {
     stream: Stream<'r>,
@@ -61,6 +70,7 @@ impl<'r> Frames<'r> {
         let found = self.stream.record(|stream| {
             record.sample.clear();
             parts = read_parts(stream, dialect, max_record, &mut record.sample.bytes)?;
+            record.sample.payload = record.sample.bytes.len();
             (record.len, record.crc32c) = stream.measure();
             Ok(parts > 0)
         })?;

@@ -121,6 +121,10 @@ impl Format for RecordIo {
         Header::LEN + 4 * header::packed_labels(sample.label).len() as u64
     }
 
+    fn payload<'r>(&self, record: &'r [u8]) -> Option<&'r [u8]> {
+        frame::payload(record)
+    }
+
     fn decoder<'r>(
         &self,
         input: Box<dyn Read + 'r>,

@@ -7,28 +7,42 @@ use crate::protobuf::{
     Collector, Malformed, Parsed, Scalar, Span, Value, keep_last, map_entries, numbers, wrong_type,
 };
 use crate::recordio::frame::{Dialect, Frames};
-use crate::{Decoder, Position, Record, Result, Sample};
+use crate::{DecodeOptions, Decoder, Position, Record, Result, Sample};
 
 /// Reads RecordIO-protobuf files.
-pub(super) struct ProtobufDecoder<'r>(Frames<'r>);
+pub(super) struct ProtobufDecoder<'r> {
+    frames: Frames<'r>,
+    keep_damaged: bool,
+}
 
 impl<'r> ProtobufDecoder<'r> {
-    pub(super) fn new(input: Box<dyn Read + 'r>, dialect: Dialect, max_record: u64) -> Self {
-        Self(Frames::new(input, dialect, max_record))
+    pub(super) fn new(
+        input: Box<dyn Read + 'r>,
+        dialect: Dialect,
+        options: &DecodeOptions,
+    ) -> Self {
+        let frames = Frames::new(input, dialect, options.max_record);
+        Self { frames, keep_damaged: options.keep_damaged }
     }
 }
 
 impl Decoder for ProtobufDecoder<'_> {
     fn read(&mut self, record: &mut Record) -> Result<bool> {
-        let Some(position) = self.0.read(record)? else { return Ok(false) };
-        let offset = self.0.payload_offset();
-        read_sample(position, offset, &mut record.sample)
-            .map(|()| true)
-            .map_err(|e| self.0.reject(position, format!("no aialgs.data.Record: {e}")))
+        record.damage = None;
+        let Some(position) = self.frames.read(record)? else { return Ok(false) };
+        let offset = self.frames.payload_offset();
+        if let Err(e) = read_sample(position, offset, &mut record.sample) {
+            let reason = format!("no aialgs.data.Record: {e}");
+            match self.keep_damaged {
+                true => record.damaged(reason),
+                false => return Err(self.frames.reject(position, reason)),
+            }
+        }
+        Ok(true)
     }
 
     fn position(&self) -> Position {
-        self.0.position()
+        self.frames.position()
     }
 }
 

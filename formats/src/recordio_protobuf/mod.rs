@@ -6,13 +6,16 @@ mod encode;
 mod message;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::io::Read;
 
 pub use message::{
     BytesValue, Float32Tensor, Float64Tensor, Int32Tensor, Kind, RecordMessage, Value,
 };
+pub use view::{RecordView, Tensor, Values};
 
+pub use crate::protobuf::{ByteStrings, Element, Numbers, NumbersIter};
 use crate::recordio::frame::{self, Dialect, MAX_PAYLOAD, PART_HEADER};
 use crate::recordio::label;
 use crate::{DecodeOptions, Decoder, Error, ErrorKind, Format, Layout, Result, SampleShape};
@@ -93,12 +96,16 @@ impl Format for RecordIoProtobuf {
         out.literal(frame::padding(len));
     }
 
+    fn payload<'r>(&self, record: &'r [u8]) -> Option<&'r [u8]> {
+        frame::payload(record)
+    }
+
     fn decoder<'r>(
         &self,
         input: Box<dyn Read + 'r>,
         options: &DecodeOptions,
     ) -> Box<dyn Decoder + 'r> {
-        Box::new(decode::ProtobufDecoder::new(input, self.dialect, options.max_record))
+        Box::new(decode::ProtobufDecoder::new(input, self.dialect, options))
     }
 }
 

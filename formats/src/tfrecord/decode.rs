@@ -7,35 +7,48 @@ use crate::protobuf::{
     Collector, Malformed, Parsed, Scalar, Span, Value, keep_last, map_entries, numbers, wrong_type,
 };
 use crate::stream::Stream;
-use crate::{Decoder, Label, Position, Record, Result, Sample, Schema, crc32c, mask, sniff};
+use crate::{
+    DecodeOptions, Decoder, Label, Position, Record, Result, Sample, Schema, crc32c, mask, sniff,
+};
 
 /// Reads TFRecord files.
 pub(super) struct TfRecordDecoder<'r> {
     stream: Stream<'r>,
     schema: Schema,
     max_record: u64,
+    keep_damaged: bool,
 }
 
 impl<'r> TfRecordDecoder<'r> {
-    pub(super) fn new(input: Box<dyn Read + 'r>, schema: Schema, max_record: u64) -> Self {
-        Self { stream: Stream::new(input), schema, max_record }
+    pub(super) fn new(input: Box<dyn Read + 'r>, schema: Schema, options: &DecodeOptions) -> Self {
+        let DecodeOptions { max_record, keep_damaged, .. } = *options;
+        Self { stream: Stream::new(input), schema, max_record, keep_damaged }
     }
 }
 
 impl Decoder for TfRecordDecoder<'_> {
     fn read(&mut self, record: &mut Record) -> Result<bool> {
-        let (schema, max_record) = (self.schema, self.max_record);
+        let Self { schema, max_record, keep_damaged, .. } = *self;
         self.stream.record(|stream| {
             record.sample.clear();
-            if !read_payload(stream, max_record, &mut record.sample.bytes)? {
+            record.damage = None;
+            let Some(footer) = read_payload(stream, max_record, &mut record.sample.bytes)? else {
                 return Ok(false);
-            }
+            };
+            record.sample.payload = record.sample.bytes.len();
             let position = stream.position();
             record.offset = position.offset;
             (record.len, record.crc32c) = stream.measure();
-            read_sample(schema, position, &mut record.sample).map_err(|e| {
-                stream.corrupt(format!("no tf.train.Example: {e}; schema raw reads any payload"))
-            })?;
+            let read = verify("payload", crc32c(&record.sample.bytes), footer).and_then(|()| {
+                read_sample(schema, position, &mut record.sample).map_err(|e| {
+                    Malformed(format!("no tf.train.Example: {e}; schema raw reads any payload"))
+                })
+            });
+            match read {
+                Ok(()) => {}
+                Err(e) if keep_damaged => record.damaged(e.to_string()),
+                Err(e) => return Err(stream.corrupt(e.to_string())),
+            }
             Ok(true)
         })
     }
@@ -45,15 +58,19 @@ impl Decoder for TfRecordDecoder<'_> {
     }
 }
 
-/// Reads one record's framing. The length is trusted once its own checksum has proved it.
-fn read_payload(stream: &mut Stream<'_>, max_record: u64, payload: &mut Vec<u8>) -> Result<bool> {
+/// Reads one record's framing; returns the payload's checksum, not compared yet. The length is trusted once its own checksum has proved it.
+fn read_payload(
+    stream: &mut Stream<'_>,
+    max_record: u64,
+    payload: &mut Vec<u8>,
+) -> Result<Option<[u8; 4]>> {
     let mut header = [0; 12];
     if !stream.header(&mut header, "the record header")? {
-        return Ok(false);
+        return Ok(None);
     }
     let [a, b, c, d, e, f, g, h, crc @ ..] = header;
     let len = [a, b, c, d, e, f, g, h];
-    verify(stream, "length", crc32c(&len), crc)?;
+    verify("length", crc32c(&len), crc).map_err(|e| stream.corrupt(e.to_string()))?;
     let len = u64::from_le_bytes(len);
     stream.check_len(len, max_record)?;
     stream.body(len, payload, "the payload")?;
@@ -61,14 +78,13 @@ fn read_payload(stream: &mut Stream<'_>, max_record: u64, payload: &mut Vec<u8>)
     if !stream.header(&mut footer, "the payload checksum")? {
         return Err(stream.truncated("the payload checksum"));
     }
-    verify(stream, "payload", crc32c(payload), footer)?;
-    Ok(true)
+    Ok(Some(footer))
 }
 
-fn verify(stream: &Stream<'_>, what: &str, computed: u32, stored: [u8; 4]) -> Result<()> {
+fn verify(what: &str, computed: u32, stored: [u8; 4]) -> Parsed<()> {
     let (computed, stored) = (mask(computed), u32::from_le_bytes(stored));
     if computed != stored {
-        return Err(stream.corrupt(format!(
+        return Err(Malformed(format!(
             "{what} checksum is {computed:#010x}, the record states {stored:#010x}"
         )));
     }

@@ -7,6 +7,7 @@ mod image;
 mod message;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::io::Read;
 
@@ -14,7 +15,9 @@ pub use message::{
     BytesList, Example, Feature, FeatureList, FeatureLists, Features, FloatList, Int64List, Kind,
     SequenceExample,
 };
+pub use view::{Column, ExampleView, SequenceView};
 
+pub use crate::protobuf::{ByteStrings, Element, Numbers, NumbersIter};
 use crate::{
     DecodeOptions, Decoder, Error, ErrorKind, Format, Layout, Result, SampleShape, Schema, Segment,
     crc32c, mask,
@@ -111,12 +114,18 @@ impl Format for TfRecord {
         out.segments.push(Segment::MaskedCrc32c);
     }
 
+    fn payload<'r>(&self, record: &'r [u8]) -> Option<&'r [u8]> {
+        let (len, rest) = record.split_first_chunk()?;
+        let payload = rest.get(4..rest.len().checked_sub(FOOTER as usize)?)?;
+        (u64::from_le_bytes(*len) == payload.len() as u64).then_some(payload)
+    }
+
     fn decoder<'r>(
         &self,
         input: Box<dyn Read + 'r>,
         options: &DecodeOptions,
     ) -> Box<dyn Decoder + 'r> {
-        Box::new(decode::TfRecordDecoder::new(input, self.schema, options.max_record))
+        Box::new(decode::TfRecordDecoder::new(input, self.schema, options))
     }
 }
 

@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shardpack_formats::{Compression, FormatOptions, NAMES, Schema, crc32c};
+use shardpack_formats::{Compression, FormatOptions, NAMES, Schema};
 
 use super::{FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals};
-use crate::hex;
 use crate::lines::Lines;
+use crate::seal;
 use crate::{Digest, Error, ErrorKind, Result};
 
 const KIND: &str = "shardpack-dataset";
-/// Digits of a crc32c.
-const CRC_DIGITS: usize = 8;
-/// What follows the checked bytes, around those digits.
-const SEAL: (&str, &str) = ("  \"crc32c\": \"", "\"\n}\n");
 
 /// As much as tells whether the rest can be understood.
 #[derive(Deserialize)]
@@ -78,7 +74,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
         }
         _ => return Err(Error::corrupt("no version").in_field("version")),
     }
-    check_seal(bytes)?;
+    seal::check(bytes)?;
     let wire: Wire = serde_json::from_slice(bytes)?;
     Ok(Manifest {
         tool: wire.tool,
@@ -105,28 +101,6 @@ fn labels(map: Option<String>, classes: Option<BTreeMap<String, u64>>) -> Result
         (Some(_), None) => {
             Err(Error::corrupt("a map of labels without classes").in_field("label_map"))
         }
-    }
-}
-
-/// The last field is the crc32c of all bytes before its line.
-fn check_seal(bytes: &[u8]) -> Result<()> {
-    let len = SEAL.0.len() + CRC_DIGITS + SEAL.1.len();
-    let digits = bytes.len().checked_sub(len).and_then(|at| {
-        let (body, seal) = bytes.split_at_checked(at)?;
-        let seal = seal.strip_prefix(SEAL.0.as_bytes())?.strip_suffix(SEAL.1.as_bytes())?;
-        Some((body, std::str::from_utf8(seal).ok()?))
-    });
-    let wrong = |reason: String| Error::corrupt(reason).in_field("crc32c");
-    let (body, digits) = digits.ok_or_else(|| {
-        wrong("the text does not end with its checksum: it was cut or rewritten".into())
-    })?;
-    let stored = hex::parse(digits, CRC_DIGITS).map_err(wrong)?;
-    let found = crc32c(body);
-    match stored == u128::from(found) {
-        true => Ok(()),
-        false => Err(wrong(format!(
-            "the text has checksum {found:08x}, not {digits}: it was damaged or edited"
-        ))),
     }
 }
 
@@ -159,9 +133,7 @@ pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     if !manifest.tombstone_places.is_empty() {
         out.list("tombstone_places", &manifest.tombstone_places)?;
     }
-    let text = out.open();
-    let crc = crc32c(text.as_bytes());
-    Ok(format!("{text}{}{crc:08x}{}", SEAL.0, SEAL.1).into_bytes())
+    Ok(seal::close(out))
 }
 
 const COMPRESSIONS: [(&str, Compression); 4] = [

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use shardpack_formats::Compression;
+use xxhash_rust::xxh3::xxh3_128;
 
 pub use parts::{
     FieldTotals, Fingerprint, Labels, Order, RecordFormat, Shard, Sidecar, Split, Summary, Tool,
@@ -131,6 +132,18 @@ impl Manifest {
         self.digest += shard.digest;
         self.shards.push(shard);
         Ok(())
+    }
+
+    /// Changes with the shards and their order, which [`Manifest::digest`] does not: a place in a
+    /// shard means something only with this.
+    pub fn sharding(&self) -> Digest {
+        let mut text = Vec::new();
+        for shard in &self.shards {
+            text.extend_from_slice(&shard.samples.to_le_bytes());
+            text.extend_from_slice(&shard.crc64nvme.to_le_bytes());
+            text.extend_from_slice(&shard.digest.to_u128().to_le_bytes());
+        }
+        Digest::from_u128(xxh3_128(&text))
     }
 
     /// The shards of `split`; none when there is no such split.

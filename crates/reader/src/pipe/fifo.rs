@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
 use shardpack_channel::fifo;
 use shardpack_store::Error as StoreError;
+use tracing::field::Empty;
 
 use super::lock::Lock;
 use super::turn::{Turn, Turns, name};
@@ -53,6 +54,8 @@ impl Fifo {
         turns: &Arc<Turns>,
         stop: &Stop,
     ) -> Result<Self> {
+        let span = tracing::info_span!("wait", channel = %channel.display(), pipe = Empty);
+        let _wait = span.enter();
         let turn = turns.take(channel, stop)?;
         let is_first = turns.next() == options.first;
         let wait = Wait::new(if is_first { options.start } else { options.stall }, stop);
@@ -69,6 +72,7 @@ impl Fifo {
             let lock = Lock::take(channel, &name, options.locks.as_deref())?;
             let Some(file) = open(&path)? else { continue };
             turn.opened(number);
+            span.record("pipe", &*name);
             // Without privileges there is a limit for all pipes of a user; then it stays small.
             let _ = fcntl_setpipe_size(&file, PIPE);
             match meet_writer(&file, &name, &wait).map_err(|e| super::failed(e, &name))? {

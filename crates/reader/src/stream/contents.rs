@@ -12,7 +12,7 @@ use super::groups::Groups;
 use super::known::Known;
 use crate::plan::{Hosts, Part, Plan, Shards, State};
 use crate::reader::fit_window;
-use crate::{Error, ReadOptions, Result};
+use crate::{Error, ReadOptions, Result, quarantine};
 
 /// What the bytes of a source are.
 #[derive(Debug)]
@@ -61,6 +61,14 @@ pub(super) enum Foreign {
 }
 
 impl Foreign {
+    /// Name of the format; empty of records that are wrapped.
+    pub(super) fn format(&self) -> &'static str {
+        match self {
+            Self::Shards { format, .. } => format.name(),
+            Self::Wrapped { .. } => "",
+        }
+    }
+
     /// Reads them. A stream of several shards goes on behind a tar's end.
     pub(super) fn decoder<'r>(
         &'r self,
@@ -97,12 +105,17 @@ impl Read {
         options: &mut ReadOptions,
         state: Option<&State>,
     ) -> Result<Self> {
+        if !matches!(contents, Contents::Dataset { .. }) {
+            quarantine::refuse(options.quarantine.as_deref())?;
+        }
         match contents {
             Contents::Dataset { manifest, indexes, hosts } => {
                 if !source.is_joined() {
                     return Err(Error::usage("shards of a manifest come in one stream"));
                 }
-                let known = Known::new(*manifest, indexes, options.split.as_deref())?;
+                let (split, quarantine) = (&options.split, &options.quarantine);
+                let known =
+                    Known::new(*manifest, indexes, split.as_deref(), quarantine.as_deref())?;
                 fit_window(options, known.mean());
                 Ok(Self::Known(Box::new(Planned::new(known, hosts, part, options, state)?)))
             }

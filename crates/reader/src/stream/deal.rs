@@ -208,6 +208,7 @@ impl<'o> Dealer<'o> {
 
     /// An error, or a neighbour in its place.
     fn damaged(&mut self, position: u64, damage: Skipped) -> Result<()> {
+        tracing::warn!(position, error = %damage, "damaged sample");
         let Damage::Skip { most } = self.damage else {
             self.push(Err(Error::Damaged(damage)), 0);
             return Ok(());

@@ -1,5 +1,6 @@
 //! What the manifest and its indexes say of the shards in a stream.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shardpack_formats::{Record, Schema};
@@ -7,6 +8,7 @@ use shardpack_manifest::{Index, IndexRecord, Manifest};
 use shardpack_store::Store;
 
 use crate::plan::{SampleId, Shards};
+use crate::quarantine::Overlay;
 use crate::{Error, Result, set};
 
 /// A dataset whose shards come in a stream. Only the manifest and the indexes are looked up.
@@ -23,6 +25,8 @@ pub(crate) struct Known {
     /// The index that was read last.
     recent: Mutex<Option<Arc<KnownShard>>>,
     naming: Naming,
+    overlay: Overlay,
+    format: &'static str,
 }
 
 /// One shard's index.
@@ -31,6 +35,8 @@ pub(crate) struct KnownShard {
     /// Its row of the manifest.
     pub(crate) row: usize,
     pub(crate) path: Arc<str>,
+    /// Name of the format.
+    pub(crate) format: &'static str,
     pub(crate) index: Index<'static>,
 }
 
@@ -53,12 +59,15 @@ enum Naming {
 }
 
 impl Known {
-    /// The shards of `manifest`, of one split if named. Indexes are in `store`.
+    /// The shards of `manifest`, of one split if named, without the samples of a quarantine. Indexes
+    /// are in `store`.
     pub(crate) fn new(
         manifest: Manifest,
         store: Arc<dyn Store>,
         split: Option<&str>,
+        quarantine: Option<&str>,
     ) -> Result<Self> {
+        let overlay = Overlay::load(quarantine, &manifest)?;
         let wanted = set::rows(&manifest, split)?;
         let mut numbers = vec![None; manifest.shards.len()];
         for (number, &row) in wanted.iter().enumerate() {
@@ -69,6 +78,7 @@ impl Known {
             ("tfrecord", Schema::Raw) => Naming::Nothing,
             _ => Naming::Key,
         };
+        let format = manifest.format.open()?.name();
         Ok(Self {
             firsts: Mutex::new(vec![None; manifest.shards.len()]),
             manifest,
@@ -77,6 +87,8 @@ impl Known {
             wanted,
             recent: Mutex::default(),
             naming,
+            overlay,
+            format,
         })
     }
 
@@ -85,20 +97,32 @@ impl Known {
         let rows = || self.wanted.iter().map(|&row| &self.manifest.shards[row]);
         let shards = Shards::new(rows().map(|shard| shard.samples))?;
         let shards = shards.of_dataset(set::digest(rows()));
-        let mut dead = Vec::new();
-        for (number, &row) in self.wanted.iter().enumerate() {
-            if self.manifest.tombstones.is_empty() {
-                break;
-            }
-            let shard = self.open(row)?;
-            let found = self.manifest.tombstones.iter().filter_map(|key| shard.index.position(key));
-            let places =
-                found.map(|ordinal| SampleId { shard: number as u32, ordinal: ordinal as u64 });
-            dead.extend(places.filter_map(|sample| shards.number(sample)));
-        }
+        let dead = self.dead()?.into_iter().filter_map(|(row, ordinal)| {
+            shards.number(self.place(usize::try_from(row).ok()?, ordinal)?)
+        });
+        let mut dead: Vec<u64> = dead.collect();
         dead.sort_unstable();
-        dead.dedup();
         shards.without(dead)
+    }
+
+    /// Rows and records of all samples that no epoch has. Tombstones without places are looked up.
+    fn dead(&self) -> Result<BTreeSet<(u64, u64)>> {
+        let Manifest { tombstones, tombstone_places, .. } = &self.manifest;
+        if !tombstone_places.is_empty() || tombstones.is_empty() {
+            return Ok(self.overlay.with(tombstone_places));
+        }
+        let mut found = Vec::new();
+        for &row in &self.wanted {
+            let shard = self.open(row)?;
+            let positions = tombstones.iter().filter_map(|key| shard.index.position(key));
+            found.extend(positions.map(|at| (row as u64, at as u64)));
+        }
+        Ok(self.overlay.with(&found))
+    }
+
+    /// How many samples of these shards are in the quarantine.
+    pub(crate) fn quarantined(&self) -> u64 {
+        self.overlay.count(self.wanted.iter().copied())
     }
 
     /// Mean length of an encoded sample in bytes.
@@ -129,7 +153,12 @@ impl Known {
         let index = shardpack_dataset::examine(&*self.store, &self.manifest, said)?;
         let index =
             index.map_err(|reason| Error::Shard { shard: said.index.path.clone(), reason })?;
-        let shard = Arc::new(KnownShard { row, path: said.path.as_str().into(), index });
+        let shard = Arc::new(KnownShard {
+            row,
+            path: said.path.as_str().into(),
+            format: self.format,
+            index,
+        });
         *recent = Some(Arc::clone(&shard));
         Ok(shard)
     }
@@ -167,6 +196,7 @@ impl Known {
                 Naming::Id => first.id == record.sample.id,
                 Naming::Nothing => false,
             },
+            By::Length => first.len == record.len,
         };
         if let Some(Some(first)) = self.firsts().get(row) {
             return Ok(is(first));
@@ -204,4 +234,7 @@ pub(crate) enum By {
     Bytes,
     /// By key or id: its bytes are damaged.
     Name,
+    /// By length alone: its bytes are damaged, and it cannot say its name. A wrong guess shows in the
+    /// record behind it.
+    Length,
 }

@@ -16,7 +16,7 @@
 //! | a shard cut, missing, there twice | error | error | error; missing ones only by their number | cut in a record: error |
 //! | equal steps on all ranks | yes | yes | yes | no |
 //! | number of steps known | yes | yes | yes | no |
-//! | deleted samples left out | yes | yes | yes | - |
+//! | deleted and quarantined samples left out | yes | yes | yes | - |
 //! | a damaged sample may be skipped | yes | where the format can go on behind it | the same | no |
 //! | a state goes on | anywhere, any world | anywhere, same world; between epochs, any world | between epochs | no |
 //!

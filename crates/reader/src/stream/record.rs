@@ -20,8 +20,8 @@ pub(crate) struct StreamRecord {
 pub(crate) enum Origin {
     /// A shard of a manifest, and its number there.
     Shard(Arc<KnownShard>, u64),
-    /// A stream of this name.
-    Stream(Arc<str>),
+    /// A stream of this name, and the name of its format: empty of records that are wrapped.
+    Stream(Arc<str>, &'static str),
 }
 
 impl StreamRecord {
@@ -37,14 +37,22 @@ impl StreamRecord {
     pub(crate) fn indexed(&self) -> Option<IndexRecord<'_>> {
         match &self.origin {
             Origin::Shard(shard, ordinal) => shard.index.get(*ordinal as usize),
-            Origin::Stream(_) => None,
+            Origin::Stream(..) => None,
         }
     }
 
     pub(crate) fn shard(&self) -> &str {
         match &self.origin {
             Origin::Shard(shard, _) => &shard.path,
-            Origin::Stream(name) => name,
+            Origin::Stream(name, _) => name,
+        }
+    }
+
+    /// Name of the format; empty where there is none.
+    pub(crate) fn format(&self) -> &'static str {
+        match &self.origin {
+            Origin::Shard(shard, _) => shard.format,
+            Origin::Stream(_, format) => format,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct StreamSamples {
 
 impl StreamSamples {
     pub(super) fn new(inner: Arc<Inner>, start: Start) -> Self {
+        let quarantined = inner.planned().map_or(0, |planned| planned.known.quarantined());
+        let stats = Stats { quarantined, ..Stats::default() };
         Self {
             share: inner.share(start.cursor),
             queue: Arc::new(Queue::new(inner.memory())),
@@ -51,7 +53,7 @@ impl StreamSamples {
             over: false,
             digest: Digest::default(),
             hasher: SampleHasher::default(),
-            stats: Stats::default(),
+            stats,
         }
     }
 
@@ -99,10 +101,11 @@ impl StreamSamples {
     fn begin(&mut self, process: u32) -> Result<()> {
         let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
         let work = Work { inner: Arc::clone(&self.inner), start: self.start, queue, stop };
+        let span = self.inner.span(self.start.cursor.epoch);
         let name = "shardpack-stream".to_owned();
         thread::Builder::new()
             .name(name)
-            .spawn(move || work.run())
+            .spawn(move || span.in_scope(|| work.run()))
             .map_err(|error| shardpack_store::Error::io(error, "a thread that reads"))?;
         self.process = Some(process);
         Ok(())

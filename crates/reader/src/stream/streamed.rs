@@ -203,6 +203,10 @@ impl Inner {
         Some(state)
     }
 
+    pub(super) fn span(&self, epoch: u64) -> tracing::Span {
+        tracing::info_span!("epoch", epoch, rank = self.rank, world = self.world)
+    }
+
     pub(super) fn seed_of(&self, epoch: u64) -> (u64, u64, u64) {
         (self.options.plan.seed, epoch, self.rank)
     }

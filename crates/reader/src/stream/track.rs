@@ -81,6 +81,9 @@ impl<'k> Tracker<'k> {
         if found.is_none() {
             found = self.known.beginning_with(record, By::Name, from, seen)?;
         }
+        if found.is_none() && record.damage.is_some() {
+            found = self.known.beginning_with(record, By::Length, from, seen)?;
+        }
         let Some(row) = found else {
             let key = &record.sample.key;
             let reason = format!(
@@ -110,6 +113,7 @@ impl<'k> Tracker<'k> {
             );
             return Err(Error::Shard { shard: shard.path.to_string(), reason });
         };
+        tracing::debug!(shard = &*shard.path, byte = start, "shard");
         self.seen[row] = true;
         self.last_row = Some(row);
         self.next_start = start.saturating_add(self.known.manifest.shards[row].stream_bytes);
@@ -127,7 +131,7 @@ impl<'k> Tracker<'k> {
                 let len = shard.index.len();
                 return Err(wrong(format!("ends before record {next} of {len}: {other} follows")));
             }
-            if !self.known.may_be(record, &said) {
+            if record.damage.is_none() && !self.known.may_be(record, &said) {
                 let (key, said) = (&record.sample.key, said.key);
                 return Err(wrong(format!("record {next} is {key:?}, the index says {said:?}")));
             }
@@ -139,10 +143,12 @@ impl<'k> Tracker<'k> {
                 "record {next} starts at byte {found}, the index says {offset}"
             )));
         }
-        let reason = match (said.len == record.len, said.crc32c == record.crc32c) {
-            (true, true) => return Ok(None),
-            (true, false) => "wrong crc32c".to_owned(),
-            (false, _) => format!("{} bytes, the index says {}", record.len, said.len),
+        let same = (said.len == record.len, said.crc32c == record.crc32c);
+        let reason = match (same, &record.damage) {
+            (_, Some(damage)) => damage.clone(),
+            ((true, true), None) => return Ok(None),
+            ((true, false), None) => "wrong crc32c".to_owned(),
+            ((false, _), None) => format!("{} bytes, the index says {}", record.len, said.len),
         };
         Ok(Some(Skipped {
             shard: shard.path.to_string(),

@@ -70,6 +70,7 @@ fn known(
     let Planned { known, hosts, .. } = planned;
     let mut decode = DecodeOptions::default();
     decode.concatenated = true;
+    decode.keep_damaged = true; // the index tells which record it was
     // A tar that was not packed may lack its end; its index says where that is.
     decode.missing_end = known.manifest.plan.is_none();
     let format = known.manifest.format.open()?;
@@ -115,6 +116,7 @@ fn foreign(
     let mut record = Record::default();
     let mut shard = 0;
     while let Some((name, bytes)) = streams.next()? {
+        tracing::debug!(shard = &*name, "shard");
         let name: Arc<str> = name.into();
         let mut input = buffered(bytes, outbox);
         // Shards that are none have no end blocks either.
@@ -133,7 +135,12 @@ fn foreign(
                 }
             }
             let place = Some(SampleId { shard, ordinal });
-            dealer.take(&mut record, place, Origin::Stream(Arc::clone(&name)), None)?;
+            dealer.take(
+                &mut record,
+                place,
+                Origin::Stream(Arc::clone(&name), contents.format()),
+                None,
+            )?;
             ordinal += 1;
         }
         shard += 1;

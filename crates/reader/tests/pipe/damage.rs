@@ -158,13 +158,12 @@ fn changed(set: &Set) -> (Vec<u8>, Vec<(u64, String)>) {
 
 #[test]
 fn a_damaged_record_is_named_and_the_next_call_goes_on() {
-    // RecordIO has no checksum of its own, so only the index sees it, and TFRecord's decoder
-    // cannot go on behind a record that failed.
-    for format in ["webdataset", "recordio", "recordio-protobuf"] {
+    // RecordIO has no checksum of its own, so only the index sees it.
+    for format in ["webdataset", "tfrecord", "recordio", "recordio-protobuf"] {
         let set = Make::new(format).dataset();
-        // Of the tar also the very first one, by which the shard is known.
+        // Also the very first one, by which the shard is known.
         let (bytes, changed) = changed(&set);
-        assert!(changed[0].0 == 0 || format != "webdataset");
+        assert!(changed[0].0 == 0 || format.starts_with("recordio"));
         let (samples, errors) = read(&set, bytes);
         assert_eq!(samples.len(), 298, "{format}: {errors:?}");
         let damaged = errors.iter().map(|error| match error {
@@ -176,12 +175,30 @@ fn a_damaged_record_is_named_and_the_next_call_goes_on() {
         });
         assert_eq!(damaged.collect::<Vec<_>>(), changed);
     }
+}
+
+/// Whatever bit is wrong in a shard, no sample of it is handed out wrong, and where the framing holds
+/// all others are.
+#[test]
+fn a_bit_that_flips_anywhere_costs_one_tfrecord_or_is_an_error() {
     let set = Make::new("tfrecord").dataset();
-    let (bytes, changed) = changed(&set);
-    let (samples, errors) = read(&set, bytes);
-    assert_eq!(samples.len() as u64, changed[0].0);
-    let said = shard(&errors).1;
-    assert!(said.contains(&format!("record {} at offset", changed[0].0)), "{said}");
+    let (whole, _) = read(&set, set.all());
+    let row = &set.manifest.shards[0];
+    let index = shardpack_dataset::examine(&*set.store, &set.manifest, row).unwrap().unwrap();
+    let first = index.get(0).unwrap();
+    for at in 0..first.len as usize {
+        let mut bytes = set.all();
+        bytes[at] ^= 0x10;
+        let (samples, errors) = read(&set, bytes);
+        assert_eq!(errors.len(), 1, "byte {at}: {errors:?}");
+        match &errors[0] {
+            Error::Damaged(skipped) => {
+                assert_eq!((skipped.record, samples.len()), (0, whole.len() - 1), "byte {at}");
+            }
+            Error::Shard { .. } => assert!(at < 12, "byte {at}: the framing is whole"),
+            other => panic!("byte {at}: {other}"),
+        }
+    }
 }
 
 #[test]
