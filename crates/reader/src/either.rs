@@ -34,7 +34,8 @@ impl ChannelReader {
         }
     }
 
-    /// The reader of shards that can be sought: for lookups and for workers.
+    /// The reader of shards that can be sought: for lookups, for workers, and to be
+    /// [`Mixed`](crate::Mixed) with others.
     ///
     /// Fails with [`Error::Usage`] for a stream.
     pub fn seek(self) -> Result<Reader> {

@@ -208,7 +208,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    fn new(reader: Reader, share: Share) -> Self {
+    pub(crate) fn new(reader: Reader, share: Share) -> Self {
         let delivery =
             Delivery::new(Arc::clone(&reader.set), share.windows(), reader.threads, reader.memory);
         Self {

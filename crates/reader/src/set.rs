@@ -68,10 +68,10 @@ impl Set {
         partly: bool,
     ) -> Result<Self> {
         let wanted = rows(&manifest, split)?;
-        let found = store.list(prefix)?;
+        let found = list(&*store, prefix, &manifest, &wanted)?;
         let mut by_name: HashMap<&str, Vec<&str>> = HashMap::new();
-        for object in &found {
-            by_name.entry(name(&object.key)).or_default().push(&object.key);
+        for key in &found {
+            by_name.entry(name(key)).or_default().push(key);
         }
         let mut seen = Vec::new();
         let mut missing = Vec::new();
@@ -272,6 +272,33 @@ pub(crate) fn rows(manifest: &Manifest, split: Option<&str>) -> Result<Vec<usize
         )));
     }
     Ok(rows)
+}
+
+/// The keys below `prefix` among which the shards are. Where they lie in the folder that the
+/// manifest names, only that: a dataset has as many indexes as shards.
+fn list(
+    store: &dyn Store,
+    prefix: &str,
+    manifest: &Manifest,
+    wanted: &[usize],
+) -> Result<Vec<String>> {
+    let mut paths = wanted.iter().map(|&row| &*manifest.shards[row].path);
+    let first = paths.next().unwrap_or_default();
+    let folder = paths.fold(first, common_start);
+    let folder = folder.rfind('/').map_or("", |end| &folder[..=end]);
+    if !folder.is_empty() {
+        let found = store.keys(&format!("{prefix}{folder}"))?;
+        if found.len() >= wanted.len() {
+            return Ok(found);
+        }
+    }
+    Ok(store.keys(prefix)?)
+}
+
+/// What two paths begin with, cut behind a `/`.
+fn common_start<'p>(a: &'p str, b: &str) -> &'p str {
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    a.as_bytes()[..same].iter().rposition(|&byte| byte == b'/').map_or("", |end| &a[..=end])
 }
 
 fn name(path: &str) -> &str {
