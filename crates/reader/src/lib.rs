@@ -17,6 +17,7 @@ mod options;
 pub mod pipe;
 pub mod plan;
 mod pool;
+mod process;
 mod reader;
 mod sample;
 mod segment;

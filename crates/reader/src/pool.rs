@@ -3,8 +3,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Buffers without use.
-#[derive(Debug, Default)]
-pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+#[derive(Debug)]
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Vec<u8>>>,
+    /// The process whose threads use it.
+    process: u32,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle: Mutex::default(), process: std::process::id() }
+    }
+}
 
 /// Buffers that are kept: as many as a few windows have pieces.
 const MOST: usize = 64;
@@ -19,7 +29,7 @@ pub(crate) struct Buffer {
 
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A buffer of `len` bytes. What was in the memory before is in it still.
@@ -46,6 +56,10 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        // A fork has its parent's samples too, but nobody who would give the lock back.
+        if self.pool.process != std::process::id() {
+            return;
+        }
         let mut idle = self.pool.idle();
         if idle.len() < MOST {
             idle.push(std::mem::take(&mut self.bytes));

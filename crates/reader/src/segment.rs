@@ -45,7 +45,7 @@ impl Segment {
             return Err(Error::Shard { shard: shard.path.clone(), reason });
         };
         let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
-        let bytes = set.pool.take(len as usize);
+        let bytes = set.pool().take(len as usize);
         let mut segment = Self {
             shard: Arc::clone(&shard),
             number: first.shard,

@@ -1,6 +1,7 @@
 //! The shards that this process sees, and what their indexes say.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shardpack_formats::{Compression, Format};
@@ -11,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::inflate::{Stream, Streams};
 use crate::plan::{Run, SampleId, Shards};
 use crate::pool::Pool;
+use crate::process::PerProcess;
 use crate::{Error, Result};
 
 /// Shards of one dataset that this process can read.
@@ -18,13 +20,21 @@ use crate::{Error, Result};
 pub(crate) struct Set {
     pub(crate) manifest: Manifest,
     pub(crate) format: Box<dyn Format>,
-    pub(crate) pool: Arc<Pool>,
     /// Where shards are, and where their indexes are.
     store: Arc<dyn Store>,
     indexes: Arc<dyn Store>,
     /// Rows of the manifest that were asked for, and those that are there.
     wanted: Vec<usize>,
     seen: Vec<Seen>,
+    local: PerProcess<Local>,
+    /// How many shards stay open.
+    most: AtomicUsize,
+}
+
+/// What the threads of a process share.
+#[derive(Debug, Default)]
+struct Local {
+    pool: Arc<Pool>,
     open: Mutex<Recent>,
     streams: Streams,
 }
@@ -47,10 +57,9 @@ pub(crate) struct OpenShard {
 }
 
 /// Shards that are open, those used last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Recent {
     shards: HashMap<u32, (Arc<Slot>, u64)>,
-    most: usize,
     uses: u64,
 }
 
@@ -94,13 +103,12 @@ impl Set {
         Ok(Self {
             format: manifest.format.open()?,
             manifest,
-            pool: Arc::default(),
             store,
             indexes,
             wanted,
             seen,
-            open: Mutex::new(Recent { shards: HashMap::new(), most: 1, uses: 0 }),
-            streams: Streams::default(),
+            local: PerProcess::default(),
+            most: AtomicUsize::new(1),
         })
     }
 
@@ -161,13 +169,19 @@ impl Set {
 
     /// How many shards stay open.
     pub(crate) fn keep_open(&self, most: usize) {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.most = recent.most.max(most);
+        self.most.fetch_max(most, Relaxed);
+    }
+
+    /// Memory that samples lie in.
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.local.get().pool
     }
 
     /// Opens shard `number` with its index, or gives it as it is open.
     pub(crate) fn open(&self, number: u32) -> Result<Arc<OpenShard>> {
-        let slot = self.open.lock().unwrap_or_else(PoisonError::into_inner).slot(number);
+        let most = self.most.load(Relaxed);
+        let recent = self.local.get().open.lock();
+        let slot = recent.unwrap_or_else(PoisonError::into_inner).slot(number, most);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shard) = &*slot {
             return Ok(Arc::clone(shard));
@@ -202,14 +216,16 @@ impl Set {
     ) -> Result<Option<Stream>> {
         match self.manifest.compression {
             Compression::None => Ok(None),
-            kind => self.streams.take((run.lane, run.shard), shard, kind, offset).map(Some),
+            kind => {
+                self.local.get().streams.take((run.lane, run.shard), shard, kind, offset).map(Some)
+            }
         }
     }
 
     /// Keeps a stream for the next piece.
     pub(crate) fn keep(&self, run: &Run, stream: Option<Stream>) {
         if let Some(stream) = stream {
-            self.streams.keep((run.lane, run.shard), stream);
+            self.local.get().streams.keep((run.lane, run.shard), stream);
         }
     }
 
@@ -226,13 +242,13 @@ impl Set {
 }
 
 impl Recent {
-    fn slot(&mut self, number: u32) -> Arc<Slot> {
+    fn slot(&mut self, number: u32, most: usize) -> Arc<Slot> {
         self.uses += 1;
         let uses = self.uses;
         let (slot, last) = self.shards.entry(number).or_default();
         *last = uses;
         let slot = Arc::clone(slot);
-        if self.shards.len() > self.most
+        if self.shards.len() > most
             && let Some((&oldest, _)) = self.shards.iter().min_by_key(|(_, (_, last))| *last)
         {
             self.shards.remove(&oldest);
