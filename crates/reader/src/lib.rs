@@ -3,7 +3,10 @@
 //! `channel -> plan -> windows -> samples`. [`plan`] says which sample is handed out at which step of
 //! which rank; it computes and reads nothing. [`Reader`] is the read path where shards can be sought,
 //! [`stream`] where they cannot; `deliver.rs` and `stream/samples.rs` are the only places that start
-//! threads.
+//! threads. [`Mixed`] draws from several datasets.
+//!
+//! Without the feature `s3` (on by default) there is no AWS SDK and no TLS in the program, and an
+//! `s3://` address is an error that says so.
 
 mod channel;
 pub mod coverage;

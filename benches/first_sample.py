@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Time from the start of a training program to its first sample, by number of shards.
+
+    cargo build --release -p shardpack && cargo build --release -p shardpack-reader --example train
+    python3 benches/first_sample.py --out OUT
+
+Local shards of four small samples each, hot: what grows with their number is the manifest and the
+listing. Prints a Markdown table of the median and the best of the runs; the bar is 50 ms."""
+
+import argparse
+import pathlib
+import re
+import statistics
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SAMPLES = 4
+
+
+def dataset(out: pathlib.Path, bin: pathlib.Path, shards: int) -> pathlib.Path:
+    """Makes a dataset of so many shards, unless it is there."""
+    place = out / f"shards-{shards}"
+    if (place / "manifest.json").is_file():
+        return place
+    source = out / f"source-{shards}"
+    for number in range(shards * SAMPLES):
+        folder = source / f"{number // 1000:03}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number % 1000:03}.txt").write_text(f"{number} " * 100)
+    subprocess.run(
+        [bin / "shardpack", "pack", source, place, "--quiet"]
+        + ["--format", "tfrecord", "--max-samples", str(SAMPLES)],
+        check=True,
+    )
+    return place
+
+
+def first_sample(bin: pathlib.Path, place: pathlib.Path) -> float:
+    """Milliseconds, as the program tells them."""
+    run = subprocess.run([bin / "examples/train", place], check=True, capture_output=True, text=True)
+    return float(re.search(r"first sample after ([\d.]+) ms", run.stderr).group(1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target/release")
+    parser.add_argument("--shards", default="10,100,1000,10000")
+    parser.add_argument("--rounds", type=int, default=11)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    print("| shards | median ms | best ms |\n|---:|---:|---:|")
+    for shards in map(int, args.shards.split(",")):
+        place = dataset(args.out, args.bin, shards)
+        first_sample(args.bin, place)  # what is read is in memory from here on
+        times = [first_sample(args.bin, place) for _ in range(args.rounds)]
+        print(f"| {shards} | {statistics.median(times):.1f} | {min(times):.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
