@@ -61,14 +61,14 @@ impl Store for Slow {
 /// What the child does: reads to the end. Its exit code says whether all was there.
 fn child(mut samples: Samples, reader: &Reader) -> i32 {
     let left = samples.left();
-    if samples.by_ref().filter(|sample| sample.is_ok()).count() as u64 != left {
+    if samples.by_ref().filter(std::result::Result::is_ok).count() as u64 != left {
         return 1;
     }
     if samples.digest() != reader.manifest().digest {
         return 2;
     }
     // And an epoch of its own.
-    match reader.epoch(77).filter(|sample| sample.is_ok()).count() {
+    match reader.epoch(77).filter(std::result::Result::is_ok).count() {
         4000 => 0,
         _ => 3,
     }
@@ -123,7 +123,7 @@ fn a_fork_in_the_middle_of_an_epoch_reads_on() {
                 assert!(process > 0, "no fork");
                 assert_eq!(wait(process), Some(0), "fork {fork}");
                 assert_eq!(
-                    samples.by_ref().filter(|sample| sample.is_ok()).count(),
+                    samples.by_ref().filter(std::result::Result::is_ok).count(),
                     3999 - fork % 900
                 );
                 assert_eq!(samples.digest(), reader.manifest().digest);

@@ -20,7 +20,7 @@ fn ten_hosts(mode: Mode, distribution: &str) {
     // 23 shards do not divide by ten, nor do 161 samples.
     let home = packed(161, "--max-samples 7 --format tfrecord");
     let shards = shards(&home);
-    assert!(shards.len() % HOSTS > 0 && shards.len() > 2 * HOSTS, "{}", shards.len());
+    assert!(!shards.len().is_multiple_of(HOSTS) && shards.len() > 2 * HOSTS, "{}", shards.len());
     let mut sum = Digest::default();
     let (mut lengths, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for host in 0..HOSTS {

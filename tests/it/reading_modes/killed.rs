@@ -23,10 +23,10 @@ fn cursor(path: &Path) -> Cursor {
     saved(path).map_or_else(Cursor::default, |(cursor, _)| cursor)
 }
 
-/// Waits for a file to come beyond a cursor and kills; true if the process had not ended before.
-fn kill_beyond(running: &mut [Running], files: &[PathBuf], target: Cursor) -> bool {
-    let beyond = || files.iter().map(|file| cursor(file)).min() >= Some(target);
-    running.iter_mut().all(|running| running.until(beyond))
+/// Waits until all files have come to a cursor, or a process has ended.
+fn wait_for(running: &mut [Running], files: &[PathBuf], target: Cursor) {
+    let reached = || files.iter().map(|file| cursor(file)).min() >= Some(target);
+    running.iter_mut().all(|running| running.until(reached));
 }
 
 /// Ranks of a job whose size changes with every start. Ranks do not wait for each other, as those
@@ -36,7 +36,7 @@ fn killed_again_and_again(mode: Mode) {
     let container = Container::new(&home, "job", mode, &shards(&home), "FullyReplicated", [0, 1]);
     let coverage = home.path("coverage");
     let mut random = Random(mode as u64 + 1);
-    let (mut kills, mut least, mut number) = (0, None::<(Cursor, String)>, 0);
+    let (mut kills, mut least, mut number) = (0u64, None::<(Cursor, String)>, 0);
     let mut worlds = [3, 1, 4, 2, 5].into_iter().cycle();
     while least.as_ref().is_none_or(|(cursor, _)| cursor.epoch < EPOCHS) {
         let world = worlds.next().expect("a world");
@@ -57,12 +57,9 @@ fn killed_again_and_again(mode: Mode) {
         // Some way on, or not even begun.
         let start = least.as_ref().map_or_else(Cursor::default, |(cursor, _)| *cursor);
         let target = Cursor { consumed: start.consumed + random.below(80), ..start };
-        kill_beyond(&mut running, &files, target);
+        wait_for(&mut running, &files, target);
         for running in running {
-            match running.kill() {
-                true => kills += 1,
-                false => {}
-            }
+            kills += u64::from(running.kill());
         }
         least = files.iter().map(|file| saved(file)).min().flatten().or(least);
         number += 1;
@@ -133,7 +130,7 @@ fn one_host(home: &Home, host: usize, own: &mut BTreeMap<u64, Digest>) -> u64 {
         let child = command.arg("--state").arg(&state).spawn().expect("it runs");
         let mut running = Running::from(child);
         let target = Cursor { consumed: start.consumed + random.below(120), ..start };
-        kill_beyond(std::slice::from_mut(&mut running), std::slice::from_ref(&state), target);
+        wait_for(std::slice::from_mut(&mut running), std::slice::from_ref(&state), target);
         running.signal(rustix::process::Signal::KILL);
         let ran = running.end();
         kills += u64::from(ran.code.is_none());
