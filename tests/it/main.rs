@@ -11,6 +11,7 @@ mod reading;
 mod reading_audit;
 mod reading_bench;
 mod reading_delete;
+mod reading_modes;
 mod reading_why;
 mod resume;
 mod s3;

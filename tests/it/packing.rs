@@ -102,7 +102,10 @@ proptest! {
             options.order = Order::Shuffle(seed);
             options.target = target;
             // Every sample may need a shard of its own, and none is split to fill up a multiple.
-            options.shard_multiple = if files.len() as u64 % multiple == 0 { multiple } else { 1 };
+            options.shard_multiple = match files.len().is_multiple_of(multiple as usize) {
+                true => multiple,
+                false => 1,
+            };
             let mut all = None;
             for (jobs, io_depth, memory) in [(1, 1, 16 << 20), (2, 64, 512 << 20), (8, 3, 16 << 20)] {
                 (options.jobs, options.io_depth, options.memory) = (jobs, io_depth, memory);

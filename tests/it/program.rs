@@ -16,21 +16,42 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("SHARDPACK") {
         Some(binary) => fs::canonicalize(&binary).expect("$SHARDPACK names the binary"),
-        None => build(),
+        None => build(["--bin", "shardpack"]),
     })
 }
 
-fn build() -> PathBuf {
+/// The reader's example of a training loop.
+pub(crate) fn train() -> &'static Path {
+    static TRAIN: OnceLock<PathBuf> = OnceLock::new();
+    TRAIN.get_or_init(|| build(["--example", "train"]))
+}
+
+/// What mounts a folder as FastFile would.
+pub(crate) fn fuse_mount() -> &'static Path {
+    static MOUNT: OnceLock<PathBuf> = OnceLock::new();
+    MOUNT.get_or_init(|| build(["--bin", "fuse-mount"]))
+}
+
+fn build(target: [&str; 2]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo tells this test of its package would make ring, which asks for it, build anew.
+    let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         // The whole workspace chosen, so that dependencies are built as they are for the tests.
-        .args(["build", "--workspace", "--bin", "shardpack"])
+        .args(["build", "--workspace"])
+        .args(target)
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "the binary does not build");
+    assert!(output.status.success(), "it does not build");
     let messages = String::from_utf8(output.stdout).expect("UTF-8");
     let executable = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;

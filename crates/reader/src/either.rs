@@ -2,9 +2,9 @@
 
 use shardpack_manifest::Digest;
 
-use crate::plan::State;
+use crate::plan::{Cursor, State};
 use crate::stream::{Promises, StreamSamples, Streamed};
-use crate::{Reader, Result, Sample, Samples, Stats};
+use crate::{Error, Reader, Result, Sample, Samples, Stats};
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
@@ -23,6 +23,29 @@ impl ChannelReader {
         match self {
             Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
             Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
+        }
+    }
+
+    /// Where it starts: at the first epoch, or where its state was saved.
+    pub fn start(&self) -> Cursor {
+        match self {
+            Self::Seek(reader) => reader.start(),
+            Self::Stream(streamed) => streamed.start(),
+        }
+    }
+
+    /// The reader of shards that can be sought: for lookups, for workers, and to be
+    /// [`Mixed`](crate::Mixed) with others.
+    ///
+    /// Fails with [`Error::Usage`] for a stream.
+    pub fn seek(self) -> Result<Reader> {
+        match self {
+            Self::Seek(reader) => Ok(reader),
+            Self::Stream(_) => Err(Error::usage(
+                "a reader that can seek is asked for, and this channel is a stream: a Pipe, or \
+                 shards without a manifest; read it in order, set its input mode to File or \
+                 FastFile, or give its manifest",
+            )),
         }
     }
 

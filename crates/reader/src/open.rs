@@ -6,9 +6,7 @@ use std::sync::Arc;
 use shardpack_channel::{InputMode, Place, RecordWrapper};
 use shardpack_dataset::{Dataset, ForeignOptions, MANIFEST};
 use shardpack_manifest::Manifest;
-use shardpack_store::{
-    Cache, CachedStore, LocalOptions, LocalStore, S3, S3Options, S3Store, S3Uri, Store,
-};
+use shardpack_store::{Cache, CachedStore, LocalOptions, LocalStore, Store};
 
 use crate::pipe::{Pipe, PipeOptions};
 use crate::plan::{Hosts, Part, Shuffle, State};
@@ -33,7 +31,7 @@ impl Reader {
     }
 
     fn at(place: &str, options: ReadOptions, state: Option<&State>) -> Result<Self> {
-        let remote = S3Uri::is_one(place);
+        let remote = is_s3(place);
         let doors = Doors::of(&options);
         let store = doors.open(place)?;
         let beside = Path::new(place).parent().filter(|_| !remote);
@@ -206,10 +204,8 @@ fn threads(options: &ReadOptions, remote: bool) -> usize {
 
 /// The store at a path or an `s3://` address.
 pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
-    if S3Uri::is_one(place) {
-        let uri: S3Uri = place.parse()?;
-        let s3 = S3::connect(&uri, S3Options::default())?;
-        return Ok(Arc::new(S3Store::open(s3, uri)));
+    if is_s3(place) {
+        return s3(place);
     }
     match place.split_once("://") {
         Some((scheme, _)) => Err(Error::usage(format!(
@@ -217,6 +213,27 @@ pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
         ))),
         None => Ok(local(Path::new(place))),
     }
+}
+
+/// Whether it is an address on S3, and no path.
+fn is_s3(place: &str) -> bool {
+    place.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"))
+}
+
+#[cfg(feature = "s3")]
+fn s3(place: &str) -> Result<Arc<dyn Store>> {
+    use shardpack_store::{S3, S3Options, S3Store, S3Uri};
+
+    let uri: S3Uri = place.parse()?;
+    let s3 = S3::connect(&uri, S3Options::default())?;
+    Ok(Arc::new(S3Store::open(s3, uri)))
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(place: &str) -> Result<Arc<dyn Store>> {
+    Err(Error::usage(format!(
+        "{place}: this program was built without S3; build shardpack-reader with its feature `s3`"
+    )))
 }
 
 fn local(path: &Path) -> Arc<dyn Store> {

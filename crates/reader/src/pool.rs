@@ -3,8 +3,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Buffers without use. There never are more, in use or not, than were in use at once.
-#[derive(Debug, Default)]
-pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+#[derive(Debug)]
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Vec<u8>>>,
+    /// The process whose threads use it.
+    process: u32,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle: Mutex::default(), process: std::process::id() }
+    }
+}
 
 /// Buffers are so much longer than they need be, in bytes, that the next piece fits them too.
 const GRAIN: usize = 256 << 10;
@@ -19,7 +29,7 @@ pub(crate) struct Buffer {
 
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A buffer of `len` bytes. What was in the memory before is in it still.
@@ -52,7 +62,10 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.idle().push(std::mem::take(&mut self.bytes));
+        // A fork has its parent's samples too, but nobody who would give the lock back.
+        if self.pool.process == std::process::id() {
+            self.pool.idle().push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

@@ -226,7 +226,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    fn new(reader: Reader, share: Share) -> Self {
+    pub(crate) fn new(reader: Reader, share: Share) -> Self {
         let Part { rank, world, .. } = reader.plan.part();
         let epoch = share.epoch().number();
         let span = tracing::info_span!("epoch", epoch, rank, world);

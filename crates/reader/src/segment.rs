@@ -58,7 +58,7 @@ impl Segment {
         };
         let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
         span.record("shard", &*shard.path).record("bytes", len);
-        let bytes = set.pool.take(len as usize);
+        let bytes = set.pool().take(len as usize);
         let mut segment = Self {
             shard: Arc::clone(&shard),
             number: first.shard,

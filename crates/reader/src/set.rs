@@ -20,7 +20,6 @@ use crate::{Error, Result};
 pub(crate) struct Set {
     pub(crate) manifest: Manifest,
     pub(crate) format: Arc<dyn Format>,
-    pub(crate) pool: Arc<Pool>,
     /// Where shards are, and where their indexes are.
     store: Arc<dyn Store>,
     indexes: Arc<dyn Store>,
@@ -34,9 +33,10 @@ pub(crate) struct Set {
     local: PerProcess<Local>,
 }
 
-/// What is open in this process.
+/// What the threads of a process share.
 #[derive(Debug, Default)]
 struct Local {
+    pool: Arc<Pool>,
     shards: Mutex<Recent>,
     streams: Streams,
 }
@@ -89,10 +89,10 @@ impl Set {
         partly: bool,
     ) -> Result<Self> {
         let wanted = rows(&manifest, split)?;
-        let found = store.list(prefix)?;
+        let found = list(&*store, prefix, &manifest, &wanted)?;
         let mut by_name: HashMap<&str, Vec<&str>> = HashMap::new();
-        for object in &found {
-            by_name.entry(name(&object.key)).or_default().push(&object.key);
+        for key in &found {
+            by_name.entry(name(key)).or_default().push(key);
         }
         let mut seen = Vec::new();
         let mut missing = Vec::new();
@@ -115,7 +115,6 @@ impl Set {
         Ok(Self {
             format: manifest.format.open()?.into(),
             manifest,
-            pool: Arc::default(),
             store,
             indexes,
             wanted,
@@ -211,6 +210,11 @@ impl Set {
 
     fn local(&self) -> &Local {
         self.local.or_make(Local::default)
+    }
+
+    /// Memory that samples lie in.
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.local().pool
     }
 
     /// What reading its shards and indexes took.
@@ -333,6 +337,33 @@ pub(crate) fn rows(manifest: &Manifest, split: Option<&str>) -> Result<Vec<usize
         )));
     }
     Ok(rows)
+}
+
+/// The keys below `prefix` among which the shards are. Where they lie in the folder that the
+/// manifest names, only that: a dataset has as many indexes as shards.
+fn list(
+    store: &dyn Store,
+    prefix: &str,
+    manifest: &Manifest,
+    wanted: &[usize],
+) -> Result<Vec<String>> {
+    let mut paths = wanted.iter().map(|&row| &*manifest.shards[row].path);
+    let first = paths.next().unwrap_or_default();
+    let folder = paths.fold(first, common_start);
+    let folder = folder.rfind('/').map_or("", |end| &folder[..=end]);
+    if !folder.is_empty() {
+        let found = store.keys(&format!("{prefix}{folder}"))?;
+        if found.len() >= wanted.len() {
+            return Ok(found);
+        }
+    }
+    Ok(store.keys(prefix)?)
+}
+
+/// What two paths begin with, cut behind a `/`.
+fn common_start<'p>(a: &'p str, b: &str) -> &'p str {
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    a.as_bytes()[..same].iter().rposition(|&byte| byte == b'/').map_or("", |end| &a[..=end])
 }
 
 fn name(path: &str) -> &str {

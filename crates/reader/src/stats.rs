@@ -40,6 +40,22 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Those of another epoch, too.
+    pub(crate) fn add(&mut self, more: &Self) {
+        let Self { samples, bytes, windows, waited, quarantined, .. } = more;
+        self.samples += samples;
+        self.bytes += bytes;
+        self.windows += windows;
+        self.waited += *waited;
+        self.quarantined = *quarantined; // the same in every epoch
+        let Self { skipped, retries, cached, fetched, cache_trouble, .. } = more;
+        self.skipped.extend(skipped.iter().cloned());
+        self.retries += retries;
+        self.cached += cached;
+        self.fetched += fetched;
+        self.cache_trouble = self.cache_trouble.take().or_else(|| cache_trouble.clone());
+    }
+
     pub(crate) fn traffic(&mut self, traffic: Traffic) {
         let Traffic { retries, cached, fetched, trouble, .. } = traffic;
         (self.retries, self.cached, self.fetched) = (retries, cached, fetched);

@@ -155,7 +155,9 @@ fn a_path_stands_in_for_a_channel() {
     let place = job.path("input/data/train");
     let place = place.to_str().unwrap();
     let channel = Channel::find("train", Some(place), &|_| None).unwrap();
-    assert_eq!(epoch(&channel.reader(ReadOptions::default()).unwrap()).1, manifest.digest);
+    let reader = channel.reader(ReadOptions::default()).unwrap();
+    assert_eq!(epoch(&reader).1, manifest.digest);
+    assert_eq!(reader.seek().unwrap().manifest().digest, manifest.digest);
     let reader = Reader::open(place, ReadOptions::default()).unwrap();
     assert_eq!(epoch(&ChannelReader::Seek(reader)).1, manifest.digest);
     let error =
@@ -216,6 +218,8 @@ fn shards_without_a_manifest_are_read_with_fewer_promises() {
     let reader = job.reader().unwrap();
     assert!(!reader.promises().checked);
     assert_eq!(reader.epoch(0).map(Result::unwrap).count(), 200);
+    let error = reader.seek().unwrap_err().to_string();
+    assert!(error.contains("this channel is a stream"), "{error}");
     let (job, _) = Job::new(&FILE.replacen("File", "Pipe", 1), ONE_HOST);
     fs::remove_dir_all(job.path("input/data/manifest")).unwrap();
     let error = job.reader().unwrap_err().to_string();

@@ -14,6 +14,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A prefix that is not there gives an empty list.
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>>;
 
+    /// The keys that [`list`](Self::list) gives. Where names come without lengths it is much
+    /// cheaper: ten thousand files in a folder are a few calls instead of twenty thousand.
+    fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        Ok(self.list(prefix)?.into_iter().map(|object| object.key).collect())
+    }
+
     /// Opens an object for reading.
     fn open(&self, key: &str) -> Result<Box<dyn Object>>;
 

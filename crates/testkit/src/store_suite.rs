@@ -344,5 +344,7 @@ fn read(store: &dyn Store, key: &str) -> Vec<u8> {
 
 fn list(store: &dyn Store, prefix: &str) -> Vec<(String, u64)> {
     let objects = store.list(prefix).unwrap();
+    let keys = objects.iter().map(|object| object.key.clone());
+    assert_eq!(store.keys(prefix).unwrap(), keys.collect::<Vec<_>>());
     objects.into_iter().map(|object| (object.key, object.len)).collect()
 }

@@ -151,9 +151,10 @@ impl JobRequest {
         for (at, raw) in entries.into_iter().take(MAX_CHANNELS) {
             let before = report.0.len();
             let Some(channel) = channel::parse(&at, raw, mode, report) else { continue };
-            channel::limits(&channel, &at, report);
             // A mode or type that is none of the known would be judged as its default.
-            if report.0.len() == before {
+            let is_known = report.0.len() == before;
+            channel::limits(&channel, &at, report);
+            if is_known {
                 matrix::check(&channel, &at, report);
             }
             if self.channels.iter().any(|other| other.name == channel.name) {

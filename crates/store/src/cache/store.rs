@@ -84,6 +84,10 @@ impl Store for CachedStore {
         self.inner.list(prefix)
     }
 
+    fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.inner.keys(prefix)
+    }
+
     fn create(&self, key: &str, len: Option<u64>) -> Result<Box<dyn Upload>> {
         self.inner.create(key, len)
     }

@@ -147,6 +147,21 @@ impl LocalStore {
         Ok(files)
     }
 
+    /// The same files by their kinds alone, as folders tell them; none where that is not enough:
+    /// below links, on file systems that do not tell, and while files come and go.
+    fn names(&self, prefix: &str) -> Result<Option<Vec<PathBuf>>> {
+        let path = key::prefix(prefix)?.map_or(self.root.clone(), |key| self.root.join(key));
+        let mut files = Vec::new();
+        for entry in WalkDir::new(&path).follow_root_links(true) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(files))
+    }
+
     fn key(&self, path: &Path) -> Result<String> {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         below.to_str().map(str::to_owned).ok_or_else(|| {
@@ -159,12 +174,22 @@ impl Store for LocalStore {
     fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
         let mut objects = Vec::new();
         for (path, len) in self.walk(prefix)? {
-            if !is_unfinished(&path) && path.file_name() != Some(OsStr::new(LOCK)) {
+            if is_object(&path) {
                 objects.push(ObjectMeta { key: self.key(&path)?, len });
             }
         }
         objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
+    }
+
+    fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let Some(paths) = self.names(prefix)? else {
+            return Ok(self.list(prefix)?.into_iter().map(|object| object.key).collect());
+        };
+        let keys = paths.iter().filter(|path| is_object(path)).map(|path| self.key(path));
+        let mut keys = keys.collect::<Result<Vec<_>>>()?;
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     fn open(&self, key: &str) -> Result<Box<dyn Object>> {
@@ -292,6 +317,11 @@ fn rename_new(old: &Path, new: &Path) -> io::Result<()> {
         Err(Errno::INVAL | Errno::NOSYS) => fs::rename(old, new),
         done => done.map_err(io::Error::from),
     }
+}
+
+/// Neither on its way to being one, nor a lock.
+fn is_object(path: &Path) -> bool {
+    !is_unfinished(path) && path.file_name() != Some(OsStr::new(LOCK))
 }
 
 fn is_unfinished(path: &Path) -> bool {
