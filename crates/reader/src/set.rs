@@ -43,10 +43,11 @@ struct Local {
 
 /// Bytes of a lane that are read at once at least, from a file system: few enough that the windows
 /// of eight lanes stay in the cores' caches, where copying them costs a third less (20,000 samples
-/// of 110 KB: 0.41 s of processor time, 0.50 s with 7 MB).
-const TOGETHER: u64 = 256 << 10;
-/// The same over a network, where a request has its price.
-const TOGETHER_FAR: u64 = 4 << 20;
+/// of 110 KB: 0.41 s of processor time, 0.50 s with 7 MB). And samples of a lane at most: the first
+/// waits for all of them, and of small shards each holds but a few.
+const TOGETHER: (u64, u64) = (256 << 10, 64);
+/// The same over a network, where a request has its price: some 16 MiB before the first sample.
+const TOGETHER_FAR: (u64, u64) = (2 << 20, 4096);
 /// Bytes that are read at once from a file system: still in the core's cache when they are checked.
 const PIECE: usize = 256 << 10;
 
@@ -194,8 +195,8 @@ impl Set {
 
     /// Samples of a lane that are read at once.
     pub(crate) fn together(&self) -> u64 {
-        let bytes = if self.store.moves() { TOGETHER } else { TOGETHER_FAR };
-        (bytes / self.mean()).max(1)
+        let (bytes, most) = if self.store.moves() { TOGETHER } else { TOGETHER_FAR };
+        (bytes / self.mean()).clamp(1, most)
     }
 
     /// Bytes that are read at once and checked.
