@@ -143,7 +143,8 @@ impl Reader {
 
     /// Reads windows ahead.
     fn delivery(&self, windows: Windows, span: &Span) -> Delivery {
-        let windows = windows.at_least(self.set.together());
+        let samples = self.set.together(windows.lanes());
+        let windows = windows.at_least(samples);
         Delivery::new(Arc::clone(&self.set), windows, self.threads, self.memory, span.clone())
     }
 

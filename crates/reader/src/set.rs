@@ -41,13 +41,13 @@ struct Local {
     streams: Streams,
 }
 
-/// Bytes of a lane that are read at once at least, from a file system: few enough that the windows
-/// of eight lanes stay in the cores' caches, where copying them costs a third less (20,000 samples
-/// of 110 KB: 0.41 s of processor time, 0.50 s with 7 MB). And samples of a lane at most: the first
-/// waits for all of them, and of small shards each holds but a few.
-const TOGETHER: (u64, u64) = (256 << 10, 64);
-/// The same over a network, where a request has its price: some 16 MiB before the first sample.
-const TOGETHER_FAR: (u64, u64) = (2 << 20, 4096);
+/// Bytes that are read at once at least, from a file system: few enough that windows stay in the
+/// cores' caches, where copying them costs a third less (20,000 samples of 110 KB: 0.41 s of
+/// processor time, 0.50 s with 7 MB a lane). And samples at most: the first waits for all of them,
+/// and of small shards each holds but a few.
+const TOGETHER: (u64, u64) = (2 << 20, 512);
+/// The same over a network, where a request has its price: with eight lanes 2 MiB each.
+const TOGETHER_FAR: (u64, u64) = (16 << 20, 1 << 15);
 /// Bytes that are read at once from a file system: still in the core's cache when they are checked.
 const PIECE: usize = 256 << 10;
 
@@ -193,10 +193,10 @@ impl Set {
         mean(self.rows())
     }
 
-    /// Samples of a lane that are read at once.
-    pub(crate) fn together(&self) -> u64 {
+    /// Samples of each of so many lanes that are read at once.
+    pub(crate) fn together(&self, lanes: u64) -> u64 {
         let (bytes, most) = if self.store.moves() { TOGETHER } else { TOGETHER_FAR };
-        (bytes / self.mean()).clamp(1, most)
+        ((bytes / self.mean()).min(most) / lanes.max(1)).max(1)
     }
 
     /// Bytes that are read at once and checked.

@@ -111,6 +111,11 @@ impl Windows {
         self
     }
 
+    /// Lanes that each window is of.
+    pub(crate) fn lanes(&self) -> u64 {
+        self.kept.len() as u64
+    }
+
     /// Picks what comes up to the end of a span of depths, the same in all lanes.
     fn pick(&mut self) {
         let epoch = self.share.epoch();
