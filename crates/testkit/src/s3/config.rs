@@ -28,7 +28,7 @@ pub struct S3Config {
     /// Threads that serve.
     pub threads: usize,
     /// Speaks TLS 1.3 or 1.2, with a certificate that only this server has: see
-    /// [`S3Server::certificate`]. Faults strike the TCP connection below: a client that is cut off
+    /// [`S3Server::certificate`](super::S3Server::certificate). Faults strike the TCP connection below: a client that is cut off
     /// sees it reset, or end without TLS's `close_notify`. Their counts are bytes of the body, as
     /// without TLS; those on the wire are more, by what TLS adds.
     pub tls: bool,
