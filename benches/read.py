@@ -66,9 +66,9 @@ def piped(options, place: Path, format: str, ours: bool) -> harness.Run:
     try:
         if not ours:
             return harness.measure([harness.compiled("scan", options.out), "drain", fifo])
-        os.environ["SAGEMAKER_BASE_DIR"] = str(base)
         train = options.shardpack.parent / "examples/train"
-        return harness.measure([train, "--channel", "train", "--manifest", place])
+        container = ["env", f"SAGEMAKER_BASE_DIR={base}"]
+        return harness.measure([*container, train, "--channel", "train", "--manifest", place])
     finally:
         writer.kill()
         writer.wait()

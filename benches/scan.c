@@ -83,6 +83,7 @@ static void drain(const char *path) {
     char *buffer = malloc(PIECE);
     int fd = open(path, O_RDONLY);
     if (fd < 0) die(path);
+    fcntl(fd, F_SETPIPE_SZ, PIECE);  /* from 64 KiB, at which most of the time is switches */
     while (fill(fd, buffer)) {}
     free(buffer);
 }
