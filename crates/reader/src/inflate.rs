@@ -74,7 +74,7 @@ impl Stream {
 }
 
 fn damaged(shard: &OpenShard, error: &io::Error) -> Error {
-    Error::Shard { shard: shard.path.clone(), reason: error.to_string() }
+    Error::Shard { shard: shard.indexed.path.clone(), reason: error.to_string() }
 }
 
 impl std::fmt::Debug for Stream {

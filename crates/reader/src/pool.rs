@@ -24,7 +24,8 @@ const GRAIN: usize = 256 << 10;
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     len: usize,
-    pool: Arc<Pool>,
+    /// None of memory that is used once.
+    pool: Option<Arc<Pool>>,
 }
 
 impl Pool {
@@ -44,13 +45,24 @@ impl Pool {
         // A vector that grows would be copied.
         let bytes = found.filter(|bytes| bytes.len() >= len);
         let bytes = bytes.unwrap_or_else(|| vec![0; len.next_multiple_of(GRAIN)]);
-        Buffer { bytes, len, pool: Arc::clone(self) }
+        Buffer { bytes, len, pool: Some(Arc::clone(self)) }
     }
 }
 
 impl Buffer {
+    /// Leaves its first `len` bytes.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.len]
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { len: bytes.len(), bytes, pool: None }
     }
 }
 
@@ -63,8 +75,10 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // A fork has its parent's samples too, but nobody who would give the lock back.
-        if self.pool.process == std::process::id() {
-            self.pool.idle().push(std::mem::take(&mut self.bytes));
+        if let Some(pool) = &self.pool
+            && pool.process == std::process::id()
+        {
+            pool.idle().push(std::mem::take(&mut self.bytes));
         }
     }
 }

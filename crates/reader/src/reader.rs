@@ -132,7 +132,7 @@ impl Reader {
 
     /// The key of the sample at a place, from its index.
     pub fn key(&self, sample: SampleId) -> Result<String> {
-        let shard = self.set.open(sample.shard)?;
+        let shard = Arc::clone(&self.set.open(sample.shard)?.indexed);
         let SampleId { ordinal, .. } = sample;
         let record = usize::try_from(ordinal).ok().and_then(|i| shard.index.get(i));
         record.map(|record| record.key.to_owned()).ok_or_else(|| Error::Shard {

@@ -34,6 +34,11 @@ impl Batch {
         self.segments.iter().map(|segment| segment.len() as u64).sum()
     }
 
+    /// Bytes of memory for each sample.
+    fn weight(&self) -> usize {
+        self.bytes() as usize / self.rows.len().max(1) + size_of::<Sample>()
+    }
+
     /// Where the sample in row `row` is, and what is known of it.
     pub(crate) fn segment(&self, row: u32) -> Option<(&Segment, Checked)> {
         let Row { segment, sample } = self.rows.get(row as usize)?;
@@ -77,10 +82,10 @@ impl Sample {
         Self { bytes: self.bytes.clone(), item }
     }
 
-    /// Bytes that it holds by itself.
+    /// Bytes of memory that it takes: of those that were read together, its part.
     pub(crate) fn weight(&self) -> usize {
         match &self.bytes {
-            Bytes::Row(..) => 0,
+            Bytes::Row(batch, _) => batch.weight(),
             Bytes::Record(record) => record.weight(),
         }
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use shardpack_formats::{DecodeOptions, Record, Sample as Decoded, crc32c};
+use shardpack_formats::{DecodeOptions, Format, Record, Sample as Decoded, crc32c};
 use shardpack_manifest::{Digest, Fields, IndexRecord, SampleHasher};
 
 use tracing::field::Empty;
 
 use crate::plan::Run;
 use crate::pool::Buffer;
-use crate::set::{OpenShard, Set};
+use crate::set::{Indexed, Set};
 use crate::{Error, Result};
 
 /// A payload, or why there is none.
@@ -18,7 +18,7 @@ pub(crate) type Payload<'a> = std::result::Result<&'a [u8], &'static str>;
 /// Samples of one shard that were read together.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    pub(crate) shard: Arc<OpenShard>,
+    pub(crate) shard: Arc<Indexed>,
     /// Its number in the plan.
     pub(crate) number: u32,
     /// Offset in the shard of the first byte.
@@ -47,7 +47,8 @@ impl Segment {
         };
         let span = tracing::debug_span!("read", shard = Empty, record = first.first, bytes = Empty);
         let _read = span.enter();
-        let shard = set.open(first.shard)?;
+        let open = set.open(first.shard)?;
+        let shard = &open.indexed;
         let ends = (
             shard.index.get(first.first as usize),
             shard.index.get((last.first + last.count - 1) as usize),
@@ -59,24 +60,17 @@ impl Segment {
         let (base, len) = (head.offset, tail.offset + tail.len - head.offset);
         span.record("shard", &*shard.path).record("bytes", len);
         let bytes = set.pool().take(len as usize);
-        let mut segment = Self {
-            shard: Arc::clone(&shard),
-            number: first.shard,
-            base,
-            bytes,
-            samples: Vec::with_capacity(runs.iter().map(|run| run.count as usize).sum()),
-            decoded: Vec::new(),
-            bad: Vec::new(),
-        };
+        let mut segment = Self::new(Arc::clone(shard), first.shard, base, bytes);
+        segment.samples.reserve(runs.iter().map(|run| run.count as usize).sum());
         let mut samples = runs.iter().flat_map(|run| run.first..run.first + run.count).peekable();
-        let mut stream = set.stream(&shard, first, base)?;
+        let mut stream = set.stream(&open, first, base)?;
         let mut hasher = SampleHasher::default();
         let mut filled = 0;
         while filled < len as usize {
             let end = filled.saturating_add(set.piece()).min(len as usize);
             let piece = &mut segment.bytes.as_mut()[filled..end];
             let read = match &mut stream {
-                None => shard.object.read_at(base + filled as u64, piece)?,
+                None => open.object.read_at(base + filled as u64, piece)?,
                 Some(stream) => stream.read_at(base + filled as u64, piece)?,
             };
             if read < piece.len() {
@@ -88,9 +82,8 @@ impl Segment {
                 && let Some(record) = shard.index.get(ordinal as usize)
                 && record.offset + record.len <= base + filled as u64
             {
-                segment.check(set, ordinal, &record);
-                let digest = hasher.digest_record(&record);
-                segment.samples.push(Checked { ordinal, digest });
+                segment.check(ordinal, &record);
+                segment.keep(ordinal, &record, &mut hasher);
                 samples.next();
             }
         }
@@ -98,8 +91,19 @@ impl Segment {
         Ok(segment)
     }
 
+    /// A stretch of a shard from byte `base` on, of which nothing is kept yet.
+    pub(crate) fn new(shard: Arc<Indexed>, number: u32, base: u64, bytes: Buffer) -> Self {
+        let (samples, decoded, bad) = (Vec::new(), Vec::new(), Vec::new());
+        Self { shard, number, base, bytes, samples, decoded, bad }
+    }
+
+    /// Adds a sample to those that are handed out.
+    pub(crate) fn keep(&mut self, ordinal: u64, record: &IndexRecord<'_>, by: &mut SampleHasher) {
+        self.samples.push(Checked { ordinal, digest: by.digest_record(record) });
+    }
+
     /// Checks one sample against the index; decodes what cannot be taken as it lies.
-    fn check(&mut self, set: &Set, ordinal: u64, record: &IndexRecord<'_>) {
+    fn check(&mut self, ordinal: u64, record: &IndexRecord<'_>) {
         let mut whole = true;
         for field in record.fields.clone() {
             match field.offset {
@@ -115,13 +119,51 @@ impl Segment {
         if whole {
             return;
         }
-        match decode(set, self.range(record.offset, record.len)) {
+        self.decode(ordinal, record);
+    }
+
+    /// Decodes a sample whose bytes do not lie in the shard as they are.
+    fn decode(&mut self, ordinal: u64, record: &IndexRecord<'_>) {
+        match decoded(&*self.shard.format, self.range(record.offset, record.len)) {
             Ok(sample) => match disagreement(&sample, record) {
                 None => self.decoded.push((ordinal, sample)),
                 Some(reason) => self.bad.push((ordinal, reason)),
             },
             Err(error) => self.bad.push((ordinal, error.to_string())),
         }
+    }
+
+    /// Whether the bytes of a record are those of the index, its frame included: what comes in a
+    /// stream may be of another length, or another shard.
+    pub(crate) fn is_record(&self, record: &IndexRecord<'_>) -> bool {
+        crc32c(self.range(record.offset, record.len)) == record.crc32c
+    }
+
+    /// Keeps a sample whose record is that of the index. False when it cannot be decoded.
+    pub(crate) fn keep_record(
+        &mut self,
+        ordinal: u64,
+        record: &IndexRecord<'_>,
+        by: &mut SampleHasher,
+    ) -> bool {
+        if record.fields.clone().any(|field| field.offset.is_none()) {
+            self.decode(ordinal, record);
+        }
+        self.keep(ordinal, record, by);
+        self.bad.is_empty()
+    }
+
+    /// Sample `number` of those that are kept, in memory of its own.
+    pub(crate) fn alone(&self, number: u32) -> Option<Self> {
+        let sample = self.sample(number)?;
+        let record = self.record(sample.ordinal)?;
+        let bytes = Buffer::from(self.range(record.offset, record.len).to_vec());
+        let mut alone = Self::new(Arc::clone(&self.shard), self.number, record.offset, bytes);
+        alone.samples.push(sample);
+        if let Some(decoded) = by_ordinal(&self.decoded, sample.ordinal) {
+            alone.decoded.push((sample.ordinal, decoded.clone()));
+        }
+        Some(alone)
     }
 
     /// Bytes of the shard; empty outside of what was read.
@@ -185,6 +227,15 @@ impl Segment {
         self.bad.is_empty()
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
+    /// Leaves the first `len` bytes.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.bytes.as_ref().len()
     }
@@ -196,12 +247,12 @@ fn by_ordinal<T>(sorted: &[(u64, T)], ordinal: u64) -> Option<&T> {
 }
 
 /// Decodes the only record in `bytes`.
-fn decode(set: &Set, bytes: &[u8]) -> Result<Decoded> {
+fn decoded(format: &dyn Format, bytes: &[u8]) -> Result<Decoded> {
     let mut options = DecodeOptions::default();
     options.missing_end = true;
     options.max_record = bytes.len() as u64;
     let mut record = Record::default();
-    match set.format.decoder(Box::new(bytes), &options).read(&mut record)? {
+    match format.decoder(Box::new(bytes), &options).read(&mut record)? {
         true => Ok(record.sample),
         false => Err(Error::usage("no record where the index has one")),
     }

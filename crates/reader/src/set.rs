@@ -60,13 +60,19 @@ struct Seen {
     key: String,
 }
 
-/// A shard that is open, with its index.
+/// What is known of a shard, however its bytes come.
 #[derive(Debug)]
-pub(crate) struct OpenShard {
+pub(crate) struct Indexed {
     pub(crate) path: String,
-    pub(crate) object: Box<dyn Object>,
     pub(crate) index: Index<'static>,
     pub(crate) format: Arc<dyn Format>,
+}
+
+/// A shard that is open.
+#[derive(Debug)]
+pub(crate) struct OpenShard {
+    pub(crate) indexed: Arc<Indexed>,
+    pub(crate) object: Box<dyn Object>,
 }
 
 /// Shards that are open, those used last.
@@ -161,7 +167,7 @@ impl Set {
         let mut found = Vec::new();
         for (number, seen) in (0..).zip(&self.seen) {
             let open = self.open(number)?;
-            let positions = tombstones.iter().filter_map(|key| open.index.position(key));
+            let positions = tombstones.iter().filter_map(|key| open.indexed.index.position(key));
             found.extend(positions.map(|at| (seen.row as u64, at as u64)));
         }
         Ok(self.overlay.with(&found))
@@ -256,7 +262,8 @@ impl Set {
         }
         let index = shardpack_dataset::examine(&*self.indexes, &self.manifest, row)?
             .map_err(|reason| damaged(&row.index.path, reason))?;
-        Ok(OpenShard { path: row.path.clone(), object, index, format: Arc::clone(&self.format) })
+        let (path, format) = (row.path.clone(), Arc::clone(&self.format));
+        Ok(OpenShard { indexed: Arc::new(Indexed { path, index, format }), object })
     }
 
     /// The plain bytes of a compressed shard from `offset` on; none where the shard has them.
@@ -282,7 +289,7 @@ impl Set {
     /// The sample called `key`: a binary search in the index of each shard.
     pub(crate) fn find(&self, key: &str) -> Result<Option<SampleId>> {
         for number in 0..self.seen.len() as u32 {
-            if let Some(ordinal) = self.open(number)?.index.position(key) {
+            if let Some(ordinal) = self.open(number)?.indexed.index.position(key) {
                 let ordinal = ordinal as u64;
                 return Ok(Some(SampleId { shard: number, ordinal }));
             }

@@ -72,6 +72,15 @@ impl Rule {
         }
     }
 
+    /// Whether some rank has this sample.
+    fn is_wanted(&self, place: SampleId) -> bool {
+        match self {
+            Self::Plan(share) => share.epoch().position(place).is_some(),
+            Self::Host { shards, .. } => shards.live_number(place).is_some(),
+            Self::Turn { .. } => true,
+        }
+    }
+
     fn share(&self) -> Option<&Share> {
         match self {
             Self::Plan(share) | Self::Host { share, .. } => Some(share),
@@ -88,6 +97,17 @@ impl Rule {
         }
     }
 }
+
+/// What the rank has of a sample.
+pub(super) enum Claim {
+    /// It is handed out at this position of the epoch.
+    Own(u64),
+    /// It is kept for padding, as there may be none of its own.
+    First,
+}
+
+/// A sample that was claimed, and what for.
+pub(super) type Claimed = (Option<SampleId>, Claim);
 
 /// Samples and bytes that are held to pad the end with; one is held whatever its size.
 const HELD: (usize, usize) = (256, 16 << 20);
@@ -147,19 +167,52 @@ impl<'o> Dealer<'o> {
         origin: Origin,
         damage: Option<Skipped>,
     ) -> Result<()> {
-        let position = match self.rule.owner(place) {
-            Owner::This(position) => position,
-            Owner::Another if self.needs_first() && damage.is_none() => {
-                self.first = Some(self.sample(record, place, origin, 0).0);
-                return Ok(());
+        match (self.claim(place), damage) {
+            (None, _) | (Some(Claim::First), Some(_)) => Ok(()),
+            (Some(Claim::Own(position)), Some(damage)) => self.damaged(position, damage),
+            (Some(claim), None) => {
+                let record = self.record(record, origin);
+                self.give(place, claim, |item| Sample::of_record(Arc::new(record), item));
+                Ok(())
             }
-            Owner::Another | Owner::Nobody => return Ok(()),
-        };
-        self.kept += 1;
-        if let Some(damage) = damage {
-            return self.damaged(position, damage);
         }
-        let (sample, weight) = self.sample(record, place, origin, position);
+    }
+
+    /// What the rank has of the next sample of the stream. Each is asked for once.
+    pub(super) fn claim(&mut self, place: Option<SampleId>) -> Option<Claim> {
+        match self.rule.owner(place) {
+            Owner::This(position) => {
+                self.kept += 1;
+                Some(Claim::Own(position))
+            }
+            Owner::Another if self.needs_first() => Some(Claim::First),
+            Owner::Another | Owner::Nobody => None,
+        }
+    }
+
+    /// Whether some rank has this sample.
+    pub(super) fn is_wanted(&self, place: Option<SampleId>) -> bool {
+        place.is_some_and(|place| self.rule.is_wanted(place))
+    }
+
+    /// Takes a sample that was claimed.
+    pub(super) fn give(
+        &mut self,
+        place: Option<SampleId>,
+        claim: Claim,
+        make: impl FnOnce(Item) -> Sample,
+    ) {
+        let (position, own) = match claim {
+            Claim::Own(position) => (position, true),
+            Claim::First => (0, false),
+        };
+        let sample = place.unwrap_or(SampleId { shard: 0, ordinal: 0 });
+        let sample = make(Item { position, sample, real: true });
+        if !own {
+            self.first.get_or_insert(sample);
+            return;
+        }
+        let weight = sample.weight();
         if (self.held.len() as u64) < self.rule.missing() {
             self.hold(&sample, weight);
         }
@@ -170,7 +223,6 @@ impl<'o> Dealer<'o> {
             self.last = Some(sample.clone());
         }
         self.push(Ok(sample), weight);
-        Ok(())
     }
 
     /// Whether nothing is there to pad with, and nothing of its own may come.
@@ -183,19 +235,10 @@ impl<'o> Dealer<'o> {
         !own && self.first.is_none()
     }
 
-    /// Makes a sample of a record, and leaves an empty one.
-    fn sample(
-        &self,
-        record: &mut Record,
-        place: Option<SampleId>,
-        origin: Origin,
-        position: u64,
-    ) -> (Sample, usize) {
+    /// Takes what is in a record, and leaves it empty.
+    fn record(&self, record: &mut Record, origin: Origin) -> StreamRecord {
         let sample = std::mem::replace(&mut record.sample, self.spare.take());
-        let record = StreamRecord::new(sample, origin, &self.spare);
-        let weight = record.weight();
-        let sample = place.unwrap_or(SampleId { shard: 0, ordinal: 0 });
-        (Sample::of_record(Arc::new(record), Item { position, sample, real: true }), weight)
+        StreamRecord::new(sample, origin, &self.spare)
     }
 
     fn hold(&mut self, sample: &Sample, weight: usize) {

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shardpack_formats::{Record, Schema};
-use shardpack_manifest::{Index, IndexRecord, Manifest};
+use shardpack_formats::{Format, Record, Schema};
+use shardpack_manifest::{IndexRecord, Manifest};
 use shardpack_store::Store;
 
 use crate::plan::{SampleId, Shards};
 use crate::quarantine::Overlay;
-use crate::{Error, Result, set};
+use crate::set::{self, Indexed};
+use crate::{Error, Result};
 
 /// A dataset whose shards come in a stream. Only the manifest and the indexes are looked up.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) manifest: Manifest,
+    pub(crate) format: Arc<dyn Format>,
     store: Arc<dyn Store>,
     /// Number in the plan of each shard of the manifest; none for one of another split.
     numbers: Vec<Option<u32>>,
@@ -26,7 +28,6 @@ pub(crate) struct Known {
     recent: Mutex<Option<Arc<KnownShard>>>,
     naming: Naming,
     overlay: Overlay,
-    format: &'static str,
 }
 
 /// One shard's index.
@@ -34,10 +35,7 @@ pub(crate) struct Known {
 pub(crate) struct KnownShard {
     /// Its row of the manifest.
     pub(crate) row: usize,
-    pub(crate) path: Arc<str>,
-    /// Name of the format.
-    pub(crate) format: &'static str,
-    pub(crate) index: Index<'static>,
+    pub(crate) indexed: Arc<Indexed>,
 }
 
 /// As much of a shard's first record as tells that the shard begins.
@@ -78,7 +76,7 @@ impl Known {
             ("tfrecord", Schema::Raw) => Naming::Nothing,
             _ => Naming::Key,
         };
-        let format = manifest.format.open()?.name();
+        let format = manifest.format.open()?.into();
         Ok(Self {
             firsts: Mutex::new(vec![None; manifest.shards.len()]),
             manifest,
@@ -114,7 +112,7 @@ impl Known {
         let mut found = Vec::new();
         for &row in &self.wanted {
             let shard = self.open(row)?;
-            let positions = tombstones.iter().filter_map(|key| shard.index.position(key));
+            let positions = tombstones.iter().filter_map(|key| shard.indexed.index.position(key));
             found.extend(positions.map(|at| (row as u64, at as u64)));
         }
         Ok(self.overlay.with(&found))
@@ -153,12 +151,9 @@ impl Known {
         let index = shardpack_dataset::examine(&*self.store, &self.manifest, said)?;
         let index =
             index.map_err(|reason| Error::Shard { shard: said.index.path.clone(), reason })?;
-        let shard = Arc::new(KnownShard {
-            row,
-            path: said.path.as_str().into(),
-            format: self.format,
-            index,
-        });
+        let (path, format) = (said.path.clone(), Arc::clone(&self.format));
+        let indexed = Arc::new(Indexed { path, index, format });
+        let shard = Arc::new(KnownShard { row, indexed });
         *recent = Some(Arc::clone(&shard));
         Ok(shard)
     }
@@ -202,7 +197,7 @@ impl Known {
             return Ok(is(first));
         }
         let shard = self.open(row)?;
-        let Some(IndexRecord { key, id, len, crc32c, .. }) = shard.index.get(0) else {
+        let Some(IndexRecord { key, id, len, crc32c, .. }) = shard.indexed.index.get(0) else {
             return Ok(false);
         };
         let first = First { len, crc32c, id, key: key.to_owned() };

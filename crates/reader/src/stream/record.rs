@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use shardpack_formats::{Sample as Decoded, crc32c};
 use shardpack_manifest::{Digest, IndexField, IndexRecord, SampleHasher};
 
-use super::known::KnownShard;
+use crate::set::Indexed;
 
 /// A decoded record.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct StreamRecord {
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
     /// A shard of a manifest, and its number there.
-    Shard(Arc<KnownShard>, u64),
+    Shard(Arc<Indexed>, u64),
     /// A stream of this name, and the name of its format: empty of records that are wrapped.
     Stream(Arc<str>, &'static str),
 }
@@ -51,7 +51,7 @@ impl StreamRecord {
     /// Name of the format; empty where there is none.
     pub(crate) fn format(&self) -> &'static str {
         match &self.origin {
-            Origin::Shard(shard, _) => shard.format,
+            Origin::Shard(shard, _) => shard.format.name(),
             Origin::Stream(_, format) => format,
         }
     }

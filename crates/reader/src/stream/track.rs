@@ -62,7 +62,7 @@ impl<'k> Tracker<'k> {
     /// here.
     pub(crate) fn record(&mut self, record: &Record) -> Result<Found> {
         let mut current = match self.current.take() {
-            Some(current) if current.next < current.shard.index.len() as u64 => current,
+            Some(current) if current.next < current.shard.indexed.index.len() as u64 => current,
             _ => self.enter(record)?,
         };
         let ordinal = current.next;
@@ -71,6 +71,19 @@ impl<'k> Tracker<'k> {
         let shard = Arc::clone(&current.shard);
         self.current = Some(current);
         Ok(Found { shard, ordinal, damage })
+    }
+
+    /// The shard that the stream is in, where in the stream it starts, and the number of its next
+    /// record; none before the first record of a shard.
+    pub(crate) fn inside(&self) -> Option<(&Arc<KnownShard>, u64, u64)> {
+        self.current.as_ref().map(|Current { shard, start, next }| (shard, *start, *next))
+    }
+
+    /// Says that so many records more came, each as the index says.
+    pub(crate) fn pass(&mut self, records: u64) {
+        if let Some(current) = &mut self.current {
+            current.next += records;
+        }
     }
 
     /// The shard that begins with `record`.
@@ -97,9 +110,9 @@ impl<'k> Tracker<'k> {
         if seen(row) {
             let reason =
                 format!("comes a second time, at byte {} of {}", record.offset, self.stream);
-            return Err(Error::Shard { shard: shard.path.to_string(), reason });
+            return Err(Error::Shard { shard: shard.indexed.path.clone(), reason });
         }
-        let before = shard.index.get(0).map_or(0, |first| first.offset);
+        let before = shard.indexed.index.get(0).map_or(0, |first| first.offset);
         let start = record.offset.checked_sub(before).filter(|&start| match self.may_have_gaps {
             true => start >= self.next_start,
             false => start == self.next_start,
@@ -111,9 +124,9 @@ impl<'k> Tracker<'k> {
                 self.stream,
                 self.next_start + before
             );
-            return Err(Error::Shard { shard: shard.path.to_string(), reason });
+            return Err(Error::Shard { shard: shard.indexed.path.clone(), reason });
         };
-        tracing::debug!(shard = &*shard.path, byte = start, "shard");
+        tracing::debug!(shard = &*shard.indexed.path, byte = start, "shard");
         self.seen[row] = true;
         self.last_row = Some(row);
         self.next_start = start.saturating_add(self.known.manifest.shards[row].stream_bytes);
@@ -123,12 +136,12 @@ impl<'k> Tracker<'k> {
     /// Compares a record with what the index has in its place: what is damaged in it.
     fn check(&self, current: &Current, record: &Record) -> Result<Option<Skipped>> {
         let Current { shard, start, next } = current;
-        let Some(said) = shard.index.get(*next as usize) else { return Ok(None) };
-        let wrong = |reason: String| Error::Shard { shard: shard.path.to_string(), reason };
+        let Some(said) = shard.indexed.index.get(*next as usize) else { return Ok(None) };
+        let wrong = |reason: String| Error::Shard { shard: shard.indexed.path.clone(), reason };
         if (said.len, said.crc32c) != (record.len, record.crc32c) {
             if let Some(row) = self.begins_another(current, record)? {
                 let other = &self.known.manifest.shards[row].path;
-                let len = shard.index.len();
+                let len = shard.indexed.index.len();
                 return Err(wrong(format!("ends before record {next} of {len}: {other} follows")));
             }
             if record.damage.is_none() && !self.known.may_be(record, &said) {
@@ -151,7 +164,7 @@ impl<'k> Tracker<'k> {
             ((false, _), None) => format!("{} bytes, the index says {}", record.len, said.len),
         };
         Ok(Some(Skipped {
-            shard: shard.path.to_string(),
+            shard: shard.indexed.path.clone(),
             record: *next,
             offset: said.offset,
             key: said.key.to_owned(),
@@ -172,9 +185,9 @@ impl<'k> Tracker<'k> {
     /// Where in its shard the stream is: the shard, and the place of `position` in it.
     pub(crate) fn locate(&self, position: Position) -> (String, Position) {
         match &self.current {
-            Some(Current { shard, start, next }) if *next < shard.index.len() as u64 => {
+            Some(Current { shard, start, next }) if *next < shard.indexed.index.len() as u64 => {
                 let offset = position.offset.saturating_sub(*start);
-                (shard.path.to_string(), Position { record: *next, offset })
+                (shard.indexed.path.clone(), Position { record: *next, offset })
             }
             _ => (self.stream.clone(), position),
         }
@@ -183,10 +196,10 @@ impl<'k> Tracker<'k> {
     /// How many shards of the plan came, all of them whole.
     pub(crate) fn finish(&self) -> Result<u64> {
         if let Some(Current { shard, next, .. }) = &self.current
-            && *next < shard.index.len() as u64
+            && *next < shard.indexed.index.len() as u64
         {
-            let reason = format!("ends before record {next} of {}", shard.index.len());
-            return Err(Error::Shard { shard: shard.path.to_string(), reason });
+            let reason = format!("ends before record {next} of {}", shard.indexed.index.len());
+            return Err(Error::Shard { shard: shard.indexed.path.clone(), reason });
         }
         Ok(self.known.wanted().iter().filter(|&&row| self.came(row)).count() as u64)
     }

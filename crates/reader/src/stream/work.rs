@@ -4,14 +4,14 @@ use std::io::{self, BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use shardpack_formats::{DecodeOptions, Error as FormatError, ErrorKind, Position, Record};
+use shardpack_formats::{Error as FormatError, ErrorKind, Position, Record};
 
 use super::contents::{Foreign, Planned, Read};
 use super::deal::Dealer;
+use super::passage::Passage;
 use super::queue::{Outbox, Queue};
 use super::record::Origin;
 use super::streamed::{Inner, Start};
-use super::track::Tracker;
 use super::window::Window;
 use super::{Stop, Streams};
 use crate::pipe::Stalled;
@@ -67,41 +67,9 @@ fn known(
     dealer: &mut Dealer<'_>,
     outbox: &Arc<Outbox>,
 ) -> Result<()> {
-    let Planned { known, hosts, .. } = planned;
-    let mut decode = DecodeOptions::default();
-    decode.concatenated = true;
-    decode.keep_damaged = true; // the index tells which record it was
-    // A tar that was not packed may lack its end; its index says where that is.
-    decode.missing_end = known.manifest.plan.is_none();
-    let format = known.manifest.format.open()?;
-    let stream = streams.next()?;
-    let Some((name, bytes)) = stream else {
-        return Err(Error::usage("shards of a manifest come in one stream: there is none"));
-    };
-    let mut tracker = Tracker::new(known, &name);
-    let mut record = Record::default();
-    let mut input = buffered(bytes, outbox);
-    if !is_empty(&mut input, &name)? {
-        let mut decoder = format.decoder(Box::new(input), &decode);
-        loop {
-            match decoder.read(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    let at = error.position().unwrap_or_else(|| decoder.position());
-                    return Err(failed(error, tracker.locate(at)));
-                }
-            }
-            let found = tracker.record(&record)?;
-            let place = known.place(found.shard.row, found.ordinal);
-            let origin = Origin::Shard(found.shard, found.ordinal);
-            dealer.take(&mut record, place, origin, found.damage)?;
-        }
-    }
-    let came = tracker.finish()?;
-    match hosts {
-        Some((hosts, _)) => hosts.check(came),
-        None => tracker.none_missing(),
+    match streams.next()? {
+        Some(stream) => Passage::new(planned, stream, dealer, outbox).run(),
+        None => Err(Error::usage("shards of a manifest come in one stream: there is none")),
     }
 }
 
@@ -173,7 +141,7 @@ impl io::Read for Watched {
 }
 
 /// The error of a stream that could not be decoded further, at this place.
-fn failed(error: FormatError, (shard, position): (String, Position)) -> Error {
+pub(super) fn failed(error: FormatError, (shard, position): (String, Position)) -> Error {
     let ErrorKind::Io(source) = error.kind() else {
         return Error::Shard { shard, reason: error.with_position(position).to_string() };
     };
