@@ -75,12 +75,14 @@ impl Tap {
 
     /// Gives back what was taken last.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        let mut held = Vec::with_capacity(self.held.len().max(bytes.len()));
-        held.extend_from_slice(bytes);
-        held.extend_from_slice(self.held.get(self.next..self.end).unwrap_or_default());
-        self.base = self.position().saturating_sub(bytes.len() as u64);
-        (self.next, self.end) = (0, held.len());
-        self.held = held;
+        let base = self.position().saturating_sub(bytes.len() as u64);
+        let end = bytes.len() + (self.end - self.next);
+        if self.held.len() < end {
+            self.held.resize(end, 0);
+        }
+        self.held.copy_within(self.next..self.end, bytes.len());
+        self.held[..bytes.len()].copy_from_slice(bytes);
+        (self.base, self.next, self.end) = (base, 0, end);
     }
 
     /// Forgets what was taken.
