@@ -57,7 +57,7 @@ impl Channel {
         let resources = read(&container.resource_config_path())?;
         let resources = container.resource_config(resources.as_deref())?;
         let channels = read(&container.input_data_config_path())?;
-        let config = match container.input_data_config(channels.as_deref())? {
+        let mut config = match container.input_data_config(channels.as_deref())? {
             // What is given is a path on a laptop, or a stand-in for a channel of the job.
             Some(channels) if given.is_none() => channels.channel(name)?.clone(),
             Some(channels) => channels.channel(name).cloned().unwrap_or_default(),
@@ -72,6 +72,13 @@ impl Channel {
                 places.join(", ")
             )));
         };
+        // What stands in for a channel of FIFOs need not be FIFOs.
+        if given.is_some() && is_seekable(&found.place) {
+            config.mode = match config.mode {
+                InputMode::Pipe => InputMode::File,
+                mode => mode,
+            };
+        }
         Ok(Self {
             name: name.to_owned(),
             config,
@@ -139,6 +146,13 @@ fn is_there(place: &Place, mode: InputMode) -> bool {
         (Place::Uri(_), _) => true,
         (Place::Path(path), InputMode::Pipe) => path.parent().is_some_and(Path::is_dir),
         (Place::Path(path), _) => path.exists(),
+    }
+}
+
+fn is_seekable(place: &Place) -> bool {
+    match place {
+        Place::Uri(_) => true,
+        Place::Path(path) => path.is_dir(),
     }
 }
 

@@ -166,6 +166,20 @@ fn a_path_stands_in_for_a_channel() {
     assert!(matches!(error, Error::NotFound(_)), "{error}");
 }
 
+#[test]
+fn a_folder_stands_in_for_a_channel_of_fifos() {
+    let (job, manifest) = Job::new(&FILE.replace("File", "Pipe"), ONE_HOST);
+    let place = job.path("input/data/train");
+    let env = |variable: &str| job.env.get(variable).cloned();
+    let channel = Channel::find("train", place.to_str(), &env).unwrap();
+    assert_eq!(format!("{:?}", channel.mode()), "File");
+    assert_eq!(epoch(&channel.reader(ReadOptions::default()).unwrap()).1, manifest.digest);
+    // What is no folder is where FIFOs will be.
+    let fifos = job.path("input/data/other");
+    let channel = Channel::find("train", fifos.to_str(), &env).unwrap();
+    assert_eq!(format!("{:?}", channel.mode()), "Pipe");
+}
+
 /// What FastFile is to a container: a mount that lists once and answers each call late.
 #[test]
 fn a_mount_is_listed_once_and_each_shard_opened_once() {

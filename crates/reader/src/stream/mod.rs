@@ -5,6 +5,9 @@
 //! started at the first sample. [`Source`] says where bytes come from ([`Pipe`](crate::pipe::Pipe),
 //! [`Objects`]), [`Contents`] what they are, and [`Streamed`] reads them.
 //!
+//! With a manifest a shard's first record is decoded, which says what shard it is; those behind it are
+//! compared with the index and stay where they were read (`passage.rs`).
+//!
 //! # What holds in which mode
 //!
 //! | | File, FastFile, S3 | Pipe, all shards on every host | Pipe, sharded by key | no manifest |
@@ -16,7 +19,7 @@
 //! | a shard cut, missing, there twice | error | error | error; missing ones only by their number | cut in a record: error |
 //! | equal steps on all ranks | yes | yes | yes | no |
 //! | number of steps known | yes | yes | yes | no |
-//! | deleted and quarantined samples left out | yes | yes | yes | - |
+//! | deleted and quarantined samples left out | yes | yes, a broken frame only behind a shard's second record | the same | - |
 //! | a damaged sample may be skipped | yes | where the format can go on behind it | the same | no |
 //! | a state goes on | anywhere, any world | anywhere, same world; between epochs, any world | between epochs | no |
 //!
@@ -37,8 +40,9 @@
 //! # Memory
 //!
 //! [`ReadOptions::memory`](crate::ReadOptions::memory) bounds what waits for the loop. On top come
-//! the window of the shuffle, the record that is being read, and up to 16 MiB of samples for
-//! padding.
+//! the window of the shuffle, the record that is being read (twice, if it is the first of a shard),
+//! and up to 16 MiB of samples for padding. Samples that were read together, up to 512 KiB, go
+//! together: a shuffle's window may keep some three times its bytes.
 
 mod contents;
 mod deal;

@@ -43,7 +43,7 @@ fn keys(samples: &[Sample]) -> BTreeSet<String> {
     real.map(|sample| sample.key().to_owned()).collect()
 }
 
-/// Damages the body of a record.
+/// Damages the body of a record, and the frame around it: a tar's header, a TFRecord's length.
 fn damage(store: &MemoryStore, shard: usize, record: u64) -> String {
     let manifest = manifest(store);
     let row = &manifest.shards[shard];
@@ -52,6 +52,7 @@ fn damage(store: &MemoryStore, shard: usize, record: u64) -> String {
     let mut bytes = shardpack_dataset::read(store, &row.path).unwrap();
     let at = record.fields.clone().find(|field| field.name == "jpg").unwrap().offset.unwrap();
     bytes[at as usize + 3] ^= 1;
+    bytes[record.offset as usize] ^= 1;
     store.put(&row.path, &bytes, PutMode::Replace).unwrap();
     record.key.to_owned()
 }
@@ -60,7 +61,7 @@ fn damage(store: &MemoryStore, shard: usize, record: u64) -> String {
 fn damaged_samples_are_left_out_on_all_ranks_in_every_mode() {
     for format in ["webdataset", "tfrecord", "recordio", "recordio-protobuf"] {
         let store = packed(format, &thirty());
-        let places = [(0, 1), (0, 2), (2, 5)];
+        let places = [(0, 2), (0, 3), (2, 5)];
         let (_folder, path) = file(&store, &places);
         let bad: BTreeSet<String> =
             places.iter().map(|&(shard, record)| damage(&store, shard, record)).collect();
