@@ -42,6 +42,7 @@ pub struct Record {
     pub damage: Option<String>,
 }
 
+#[cfg(any(feature = "tfrecord", feature = "recordio-protobuf"))]
 impl Record {
     /// Makes it one that is damaged. Its place in the stream stays.
     pub(crate) fn damaged(&mut self, reason: String) {

@@ -5,10 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -19,6 +19,7 @@ use aws_smithy_http_client::tls;
 use tokio::runtime::{Handle, Runtime};
 
 use super::calls::Calls;
+use super::credentials::Keys;
 use super::fetch::PART;
 use super::options::S3Options;
 use super::parts::Buffers;
@@ -92,7 +93,7 @@ impl S3 {
         if let Some(wire) = wires.get(bucket) {
             return Ok(wire.clone());
         }
-        let signs = !options.anonymous && keys.provider.is_some();
+        let signs = !options.anonymous && keys.are_there();
         let wire = match signs.then(|| self.wait(Signer::new(&calls.client, bucket))).flatten() {
             Some(signer) => Wire::new(signer, options.stall, options.request_payer)?,
             None => None,
@@ -205,33 +206,6 @@ async fn client(uri: &S3Uri, options: &S3Options) -> (Client, Option<SharedCrede
     let region = if own { None } else { region_of(&fallback, uri.bucket()).await };
     let client = region.map_or(fallback, |region| build(Some(Region::new(region))));
     (client, provider)
-}
-
-/// Credentials for requests of our own, asked for again before they run out.
-#[derive(Debug)]
-struct Keys {
-    provider: Option<SharedCredentialsProvider>,
-    held: tokio::sync::Mutex<Option<Credentials>>,
-}
-
-/// Credentials are renewed so long before they run out, and tried again no sooner than this.
-const RENEW: Duration = Duration::from_secs(5 * 60);
-
-impl Keys {
-    fn new(provider: Option<SharedCredentialsProvider>) -> Self {
-        Self { provider, held: tokio::sync::Mutex::default() }
-    }
-
-    async fn get(&self) -> Option<Credentials> {
-        let mut held = self.held.lock().await;
-        let lasts =
-            |keys: &&Credentials| keys.expiry().is_none_or(|end| end > SystemTime::now() + RENEW);
-        if let Some(keys) = held.as_ref().filter(lasts) {
-            return Some(keys.clone());
-        }
-        *held = self.provider.as_ref()?.provide_credentials().await.ok();
-        held.clone()
-    }
 }
 
 /// The service's own variable is for the SDK to read; whether it is there tells what kind of

@@ -1,10 +1,11 @@
 //! How a server is to be, and what its requests share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::faults::Rules;
 use super::gate::Log;
+use super::loans::Loans;
 use super::objects::State;
 use super::tls::Tls;
 
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) rules: Rules,
     pub(super) log: Log,
+    pub(super) loans: Arc<Loans>,
     pub(super) latency: AtomicU64, // nanoseconds
     pub(super) ignore_conditions: AtomicBool,
     pub(super) ignore_checksums: AtomicBool,

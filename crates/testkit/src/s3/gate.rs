@@ -11,6 +11,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 
 use super::config::{Shared, lock};
 use super::faults::Fault;
+use super::loans::{Loans, Standing, token_of};
 use super::server::S3Server;
 
 /// A request that reached the server.
@@ -113,15 +114,16 @@ impl Log {
     }
 }
 
-/// The one key that signs.
-pub(super) struct Keys;
+/// The keys that sign: one that lasts, and those that were lent.
+pub(super) struct Keys(pub(super) Arc<Loans>);
 
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match access_key {
-            S3Server::ACCESS_KEY => Ok(S3Server::SECRET_KEY.into()),
-            _ => Err(s3_error!(
+        match (access_key, self.0.standing(access_key)) {
+            (S3Server::ACCESS_KEY, _) | (_, Standing::Good) => Ok(S3Server::SECRET_KEY.into()),
+            (_, Standing::Over) => Err(s3_error!(ExpiredToken, "The provided token has expired.")),
+            (_, Standing::Unknown) => Err(s3_error!(
                 InvalidAccessKeyId,
                 "The AWS Access Key Id you provided does not exist in our records."
             )),
@@ -157,6 +159,13 @@ impl Gate {
     fn admit(&self, cx: &S3AccessContext<'_>) -> S3Result<()> {
         if cx.credentials().is_none() && !self.0.config.anonymous {
             return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        if let Some(keys) = cx.credentials().filter(|keys| keys.access_key != S3Server::ACCESS_KEY)
+        {
+            let token = cx.headers().get("x-amz-security-token");
+            if token.is_none_or(|token| token.as_bytes() != token_of(&keys.access_key).as_bytes()) {
+                return Err(s3_error!(InvalidToken, "The provided token is malformed or invalid."));
+            }
         }
         match signing_region(cx.headers()) {
             Some(region) if region != S3Server::REGION => Err(wrong_region(region)),

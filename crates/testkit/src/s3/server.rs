@@ -17,6 +17,7 @@ use super::config::{S3Config, Shared, lock};
 use super::faults::{FaultRule, Rules};
 use super::gate::{Call, Gate, Keys, Log};
 use super::listener::{Serving, bind};
+use super::loans::Lender;
 use super::objects::{Bucket, Object, State};
 use super::tls::Tls;
 
@@ -88,12 +89,13 @@ impl S3Server {
             state: Mutex::new(state),
             rules: Rules::default(),
             log: Log::default(),
+            loans: Arc::default(),
             latency: AtomicU64::new(0),
             ignore_conditions: AtomicBool::new(false),
             ignore_checksums: AtomicBool::new(false),
         });
         let mut service = S3ServiceBuilder::new(Backend(shared.clone()));
-        service.set_auth(Keys);
+        service.set_auth(Keys(Arc::clone(&shared.loans)));
         service.set_access(Gate(shared.clone()));
         let server = Self {
             service: service.build(),
@@ -142,6 +144,15 @@ impl S3Server {
             environment.push(("SSL_CERT_FILE", path.into()));
         }
         environment
+    }
+
+    /// Starts a service that lends keys of so long a life.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot listen.
+    pub fn lender(&self, lifetime: Duration) -> Lender {
+        Lender::start(Arc::clone(&self.shared.loans), lifetime).expect("a port that is free")
     }
 
     /// Puts an object into [`BUCKET`](Self::BUCKET), past all faults.
