@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod damage;
+mod diff;
 mod manifests;
 mod packing;
 mod program;

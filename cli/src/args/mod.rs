@@ -6,6 +6,7 @@ mod cat;
 mod clean;
 mod dataset;
 mod delete;
+mod diff;
 mod index;
 mod info;
 mod ls;
@@ -27,6 +28,7 @@ pub(crate) use cat::CatArgs;
 pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use delete::DeleteArgs;
+pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Info(InfoArgs),
     Unpack(UnpackArgs),
     Delete(DeleteArgs),
+    Diff(DiffArgs),
     Why(Box<WhyArgs>),
     BenchRead(Box<BenchReadArgs>),
     Audit(AuditArgs),

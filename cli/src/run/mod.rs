@@ -7,6 +7,7 @@ mod clean;
 mod dataset;
 mod delete;
 mod destination;
+mod diff;
 mod globs;
 mod index;
 mod info;
@@ -42,6 +43,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Unpack(args) => args.output,
         Command::Index(args) => args.output,
         Command::Delete(args) => args.report.output(),
+        Command::Diff(args) => args.report.output(),
         Command::Why(args) => args.report.output(),
         Command::BenchRead(args) => args.report.output(),
         Command::Audit(args) => args.report.output(),
@@ -64,6 +66,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Info(args) => info::run(args, log, &mut output),
         Command::Unpack(args) => unpack::run(args, log, &mut output),
         Command::Delete(args) => delete::run(args, log, &mut output),
+        Command::Diff(args) => diff::run(args, log, &mut output),
         Command::Why(args) => why::run(args, log, &mut output),
         Command::BenchRead(args) => bench_read::run(args, log, &mut output),
         Command::Audit(args) => audit::run(args, log, &mut output),

@@ -36,10 +36,10 @@ mod writer;
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
     AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DeleteOptions,
-    DeleteReport, Duplicate, Entry, EntryField, FieldInfo, InfoReport, LsOptions, ShardReport,
-    ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport, VerifyOptions,
-    VerifyReport, WhyField, WhyReport, adopt, cat, delete, info, ls, quarantine, unpack,
-    unpack_into, verify, why,
+    DeleteReport, DiffOptions, DiffReport, Difference, Duplicate, Entry, EntryField, FieldInfo,
+    InfoReport, LsOptions, ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo,
+    UnpackOptions, UnpackReport, VerifyOptions, VerifyReport, WhyField, WhyReport, adopt, cat,
+    delete, diff, info, ls, quarantine, unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
 pub use name::Template;
