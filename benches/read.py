@@ -1,14 +1,17 @@
 """Reads each data set as a training loop does, beside the least work: a scan of the same shards.
 
-    cargo build --release -p shardpack && cargo build --release -p shardpack-reader --example train
+    cargo build --release -p shardpack -p shardpack-testkit --bins
+    cargo build --release -p shardpack-reader --example train
     python3 benches/data.py DATA
     python3 benches/read.py --data DATA --out OUT
 
 Hot: all shards are in the page cache. shardpack checks the crc32c of every field in both formats; the
 scan checks TFRecord's own and none of a tar's. In Pipe mode both read what `cat` writes into a FIFO,
-and so have one core less. Prints a Markdown table; ratios are of medians.
+and so have one core less. As FastFile both read a mount whose every call takes a millisecond; the
+least work there is `cat`. Prints a Markdown table; ratios are of medians.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -74,10 +77,35 @@ def piped(options, place: Path, format: str, ours: bool) -> harness.Run:
         writer.wait()
 
 
+@contextlib.contextmanager
+def mounted(options, place: Path):
+    """The shards on a mount that behaves like FastFile."""
+    at = options.out / "read-mount"
+    at.mkdir(exist_ok=True)
+    command = [options.shardpack.parent / "fuse-mount", place / "shards", at, "--latency-ms", "1"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        if server.stdout.readline() != b"mounted\n":
+            raise RuntimeError("no FUSE here")
+        yield at
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
+def fastfile(options, place: Path, ours: bool) -> harness.Run:
+    """One epoch from a mount that nobody has read before."""
+    with mounted(options, place) as at:
+        train = options.shardpack.parent / "examples/train"
+        copy = ["sh", "-c", 'exec cat "$0"/* >/dev/null', at]
+        return harness.measure([train, at, "--manifest", place] if ours else copy)
+
+
 def main() -> None:
     arguments = harness.parser(__doc__)
     arguments.add_argument("--sets", default="A,B,C")
     arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--mount", default="A", help="sets that are read from a mount too")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     print(harness.machine(), end="\n\n")
@@ -91,11 +119,16 @@ def main() -> None:
                     runs.setdefault((name, threads), []).append(harness.measure(command))
                 for name, ours in (("FIFO, least work", False), ("FIFO, shardpack", True)):
                     runs.setdefault((name, 1), []).append(piped(options, place, format, ours))
+                if set in options.mount.split(","):
+                    for name, ours in (("mount, least work", False), ("mount, shardpack", True)):
+                        runs.setdefault((name, 1), []).append(fastfile(options, place, ours))
             for (name, threads), taken in runs.items():
                 for run in taken[1:]:
                     harness.record(options.results, run, read=name, set=set, format=format, threads=threads)
                 walls = [run.wall for run in taken[1:]]
-                floor = runs["FIFO, least work" if name.startswith("FIFO") else "least work", threads]
+                kind = name.split(",")[0]
+                least = f"{kind}, least work" if kind in ("FIFO", "mount") else "least work"
+                floor = runs[least, threads]
                 ratio = statistics.median(walls) / statistics.median(run.wall for run in floor[1:])
                 cpu = statistics.median(run.cpu for run in taken[1:])
                 peak = max(run.rss for run in taken[1:]) / (1 << 20)
