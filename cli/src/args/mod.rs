@@ -1,5 +1,6 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
+mod advise;
 mod audit;
 mod bench_read;
 mod cat;
@@ -13,14 +14,19 @@ mod order;
 mod output;
 mod pack;
 mod s3;
+mod simulate;
 mod source;
 mod unpack;
 mod verify;
+mod warm;
 mod why;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use advise::{
+    AccessArg, AdviseArgs, DataArgs, JobArgs, Seconds, Speed, StorageArg, YesNo,
+};
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
@@ -34,9 +40,11 @@ pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
+pub(crate) use simulate::SimulateArgs;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use verify::VerifyArgs;
+pub(crate) use warm::WarmArgs;
 pub(crate) use why::WhyArgs;
 
 /// Packs many small files into a few large shards, proves what is in them, and reads them back
@@ -60,6 +68,9 @@ pub(crate) enum Command {
     Why(Box<WhyArgs>),
     BenchRead(Box<BenchReadArgs>),
     Audit(AuditArgs),
+    Advise(Box<AdviseArgs>),
+    Simulate(Box<SimulateArgs>),
+    Warm(WarmArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
     /// Prints a completion script for a shell

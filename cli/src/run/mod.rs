@@ -1,5 +1,6 @@
 //! Commands: checked options, calls, messages.
 
+mod advise;
 mod audit;
 mod bench_read;
 mod cat;
@@ -17,9 +18,11 @@ mod plan;
 mod quarantine;
 mod s3;
 mod selected;
+mod simulate;
 mod source;
 mod unpack;
 mod verify;
+mod warm;
 mod why;
 
 use std::io::IsTerminal;
@@ -45,6 +48,9 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Why(args) => args.report.output(),
         Command::BenchRead(args) => args.report.output(),
         Command::Audit(args) => args.report.output(),
+        Command::Advise(args) => args.report.output(),
+        Command::Simulate(args) => args.report.output(),
+        Command::Warm(args) => args.output,
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -67,6 +73,9 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Why(args) => why::run(args, log, &mut output),
         Command::BenchRead(args) => bench_read::run(args, log, &mut output),
         Command::Audit(args) => audit::run(args, log, &mut output),
+        Command::Advise(args) => advise::run(args, log, &mut output),
+        Command::Simulate(args) => simulate::run(args, log, &mut output),
+        Command::Warm(args) => warm::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),

@@ -303,7 +303,8 @@ fn what_nobody_told_is_said_with_what_hangs_on_it() {
 #[test]
 fn numbers_that_mean_nothing_are_named() {
     let data = Data::new(Home::S3, vec![1]);
-    let jobs: &[(fn(&mut Job), &str)] = &[
+    type Wrong = (fn(&mut Job), &'static str);
+    let jobs: &[Wrong] = &[
         (|j| j.hosts = 0, "hosts: 0 is not a number above 0"),
         (|j| j.workers = 0, "workers: 0"),
         (|j| j.epochs = 0, "epochs: 0"),
