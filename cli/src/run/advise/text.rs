@@ -1,6 +1,6 @@
 //! The answer for a terminal.
 
-use shardpack_advise::{Answer, Estimate, Outcome, Unit};
+use shardpack_advise::{Answer, Estimate, Finding, Outcome, Unit};
 
 use super::advice;
 use crate::args::AdviseArgs;
@@ -19,7 +19,12 @@ pub(super) fn print(answer: &Answer, args: &AdviseArgs, output: &mut Output) -> 
         formats.join(", ")
     ))?;
     output.line(&format!("advice     {}", advice(answer)))?;
-    for (i, finding) in answer.rules.iter().filter(|finding| finding.on_path).enumerate() {
+    // What is not so needs no line; --json and --html have every rule.
+    let tells = |finding: &&Finding| {
+        let plain_no = finding.unit == Unit::Truth && finding.outcome == Outcome::No;
+        finding.on_path && !plain_no
+    };
+    for (i, finding) in answer.rules.iter().filter(tells).enumerate() {
         let title = if i == 0 { "because" } else { "" };
         output.line(&format!("{title:10} {} {}", finding.asks, finding.evidence()))?;
     }

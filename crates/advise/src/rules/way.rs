@@ -150,7 +150,7 @@ static RANDOM_VPC: Branch<Way> =
 static LOOSE: Branch<Way> = branch(
     Rule {
         id: "loose",
-        asks: "Are small files read as they are?",
+        asks: "Are the files that training reads short?",
         fact: Fact::Mean,
         test: Test::Below,
         threshold: 50e6,
