@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::OutputArgs;
+use super::ReportArgs;
 
 /// Bring a tree's bytes to where they are read from, before training asks for them
 ///
@@ -31,5 +31,5 @@ pub(crate) struct WarmArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "hsm", value_parser = clap::value_parser!(u64).range(1..=5000))]
     pub(crate) batch: u64,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) report: ReportArgs,
 }

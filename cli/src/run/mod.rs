@@ -50,7 +50,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Audit(args) => args.report.output(),
         Command::Advise(args) => args.report.output(),
         Command::Simulate(args) => args.report.output(),
-        Command::Warm(args) => args.output,
+        Command::Warm(args) => args.report.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();

@@ -38,6 +38,9 @@ mod shards;
 mod simulate;
 mod way;
 
+#[cfg(test)]
+mod golden;
+
 pub use answer::{Answer, Runner, Unknown, advise};
 pub use data::{Bucket, Data, Home};
 pub use decide::{Finding, Outcome};
