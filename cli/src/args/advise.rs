@@ -94,7 +94,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) workers: u64,
     /// Bytes a second that the model takes on each host: 500MB/s
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) consume: Option<Speed>,
     /// Disk on each host that data may fill
     #[arg(long, value_name = "SIZE")]

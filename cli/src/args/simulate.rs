@@ -57,25 +57,25 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) workers: u64,
     /// Bytes a second that the model takes on each host [default: all there are]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) consume: Option<Speed>,
     /// From a request to its first byte: 20ms
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) latency: Option<Seconds>,
     /// Of one host: 1GB/s
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) bandwidth: Option<Speed>,
     /// Of one request
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) stream: Option<Speed>,
     /// Of the store, all hosts together
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) total: Option<Speed>,
     /// Of the disk that a download is read from
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) disk: Option<Speed>,
     /// Until the first object can be asked for, listing left out
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) start: Option<Seconds>,
     /// Requests under way at a time, of each worker
     #[arg(long, value_name = "N")]
