@@ -1,6 +1,5 @@
 //! Rates and times as people write them.
 
-use std::fmt;
 use std::str::FromStr;
 
 use crate::size::ByteSize;
@@ -44,12 +43,6 @@ impl FromStr for Seconds {
             true => Ok(Self(seconds)),
             false => Err("a time from 0s to 86400s is needed".into()),
         }
-    }
-}
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0)
     }
 }
 

@@ -37,10 +37,9 @@ pub(in super::super) fn find(
     let kind = source::kind(path, files)?;
     let home = home(path, args.storage)?;
     let folder = matches!(kind, source::Kind::Folder | source::Kind::S3);
-    if folder && files.source_type == SourceTypeArg::Prefix && files.files_from.is_none() {
-        if let Some(found) = dataset(path, home, s3_args, log)? {
-            return Ok(found);
-        }
+    let whole = folder && files.source_type == SourceTypeArg::Prefix && files.files_from.is_none();
+    if whole && let Some(found) = dataset(path, home, s3_args, log)? {
+        return Ok(found);
     }
     let limits = s3::Limits { io_depth: IO_DEPTH, ..s3::Limits::default() };
     let opening = source::Opening { files, s3: s3_args, limits, log };
@@ -51,7 +50,14 @@ pub(in super::super) fn find(
 /// A packed dataset; none where there is no manifest of one.
 fn dataset(path: &Path, home: Home, args: &S3Args, log: Log) -> Result<Option<Found>> {
     let place = Place::at(path, args, log)?;
-    let Ok(store) = place.with_manifest() else { return Ok(None) };
+    let store = match place.with_manifest() {
+        Ok(store) => store,
+        // That it is not there is no trouble; that nobody may look is.
+        Err(failure) => match place.store().open("manifest.json") {
+            Err(error) if !error.is_not_found() => return Err(failure),
+            _ => return Ok(None),
+        },
+    };
     let dataset = match Dataset::open(&*store) {
         Ok(dataset) => dataset,
         Err(error) => {

@@ -36,7 +36,7 @@ pub(super) fn read(files: &[Cold], jobs: usize, whole: bool, pace: &mut Pace) ->
                     report.warmed(file);
                 }
                 Ok((file, Err(error))) => {
-                    report.failed(format!("{}: {error}", file.path.display()))
+                    report.failed(format!("{}: {error}", file.path.display()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
