@@ -1,4 +1,4 @@
-//! `shardpack advise`, `simulate` and `warm`.
+//! `shardpack advise`, `simulate`, `warm` and `shuffle-score`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -287,4 +287,40 @@ fn an_lfs_that_fails_or_talks_otherwise_is_named() {
     told(&run("warm src --hsm"), 2, &["lfs hsm_state: its answer is not a line for each file"]);
     fs::remove_file(home.path("bin/lfs")).expect("a file");
     told(&home.line("warm src --hsm"), 2, &["there is no lfs here", "without --hsm"]);
+}
+
+#[test]
+fn a_shuffled_set_is_mixed_and_a_sorted_one_is_not() {
+    let home = Home::new();
+    for i in 0..120 {
+        home.write(&format!("src/class{}/{i:03}.txt", i / 30), format!("{i}"));
+    }
+    home.line("pack src sorted --labels folder --order key").done();
+    home.line("pack src mixed --labels folder --order shuffle:1 --max-samples 25").done();
+    home.line("pack src bare --order key").done();
+    let score = |line: &str| {
+        let rows = home.line(line).done().json();
+        let row = rows[0].clone();
+        assert_eq!((&row["samples"], &row["classes"]), (&json!(120), &json!(4)));
+        row["score"].as_f64().expect("a score")
+    };
+    let (sorted, mixed) = (
+        score("shuffle-score sorted --window 10 --json"),
+        score("shuffle-score mixed --window 10 --json"),
+    );
+    assert!(sorted < 0.3 && (0.85..1.15).contains(&mixed), "{sorted} {mixed}");
+    let text = home.line("shuffle-score sorted --window 10").done().stdout;
+    assert!(text.contains("1.00 classes in 10 samples") && text.contains("4 classes"), "{text}");
+    for (line, part) in [
+        ("shuffle-score bare", "no full window of 64 in 0 samples"),
+        ("shuffle-score mixed --window 121", "no full window of 121 in 120 samples"),
+        ("shuffle-score src", "no dataset here"),
+        ("shuffle-score mixed --window 0", "--window"),
+    ] {
+        told(&home.line(line), 2, &[part]);
+    }
+    // What was deleted is not counted.
+    home.run(&["delete", "sorted", "class0/000"]).done();
+    let rows = home.line("shuffle-score sorted --window 10 --json").done().json();
+    assert_eq!(rows[0]["samples"], json!(119));
 }

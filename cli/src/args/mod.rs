@@ -14,6 +14,7 @@ mod order;
 mod output;
 mod pack;
 mod s3;
+mod shuffle_score;
 mod simulate;
 mod source;
 mod unpack;
@@ -40,6 +41,7 @@ pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
+pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
@@ -71,6 +73,7 @@ pub(crate) enum Command {
     Advise(Box<AdviseArgs>),
     Simulate(Box<SimulateArgs>),
     Warm(WarmArgs),
+    ShuffleScore(ShuffleScoreArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
     /// Prints a completion script for a shell

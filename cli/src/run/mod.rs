@@ -18,6 +18,7 @@ mod plan;
 mod quarantine;
 mod s3;
 mod selected;
+mod shuffle_score;
 mod simulate;
 mod source;
 mod unpack;
@@ -51,6 +52,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Advise(args) => args.report.output(),
         Command::Simulate(args) => args.report.output(),
         Command::Warm(args) => args.report.output(),
+        Command::ShuffleScore(args) => args.report.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -76,6 +78,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Advise(args) => advise::run(args, log, &mut output),
         Command::Simulate(args) => simulate::run(args, log, &mut output),
         Command::Warm(args) => warm::run(args, log, &mut output),
+        Command::ShuffleScore(args) => shuffle_score::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),

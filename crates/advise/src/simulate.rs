@@ -58,6 +58,8 @@ pub struct Model {
     pub consume: f64,
 }
 
+/// Most hosts: each has a row in the result.
+const HOSTS: u64 = 100_000;
 /// Most requests of a simulation: some 10 s of one core.
 const REQUESTS: u64 = 20_000_000;
 
@@ -128,6 +130,10 @@ impl Model {
             ("requests in flight", self.in_flight),
         ] {
             check(what, count as f64, false)?;
+        }
+        if self.hosts > HOSTS {
+            let (value, wants) = (self.hosts as f64, "at most 100000");
+            return Err(Error::Number { what: "hosts", value, wants });
         }
         for (what, seconds) in
             [("start", self.start), ("listing", self.listing), ("latency", self.latency)]

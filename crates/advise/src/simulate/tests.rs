@@ -158,6 +158,7 @@ fn what_cannot_be_played_is_refused() {
     assert_eq!(requests, Error::Requests { requests: 30_000_001, limit: REQUESTS });
     let models = [
         (Model { hosts: 0, ..plain() }, "hosts"),
+        (Model { hosts: 100_001, ..plain() }, "hosts"),
         (Model { workers: 0, ..plain() }, "workers"),
         (Model { request: 0, ..plain() }, "request"),
         (Model { in_flight: 0, ..plain() }, "requests in flight"),
