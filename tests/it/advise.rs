@@ -297,6 +297,7 @@ fn a_shuffled_set_is_mixed_and_a_sorted_one_is_not() {
     }
     home.line("pack src sorted --labels folder --order key").done();
     home.line("pack src mixed --labels folder --order shuffle:1 --max-samples 25").done();
+    home.line("pack src records --labels folder --order key --format recordio").done();
     home.line("pack src bare --order key").done();
     let score = |line: &str| {
         let rows = home.line(line).done().json();
@@ -304,11 +305,14 @@ fn a_shuffled_set_is_mixed_and_a_sorted_one_is_not() {
         assert_eq!((&row["samples"], &row["classes"]), (&json!(120), &json!(4)));
         row["score"].as_f64().expect("a score")
     };
+    // A label in the index counts as one in a field.
+    let records = score("shuffle-score records --window 10 --json");
     let (sorted, mixed) = (
         score("shuffle-score sorted --window 10 --json"),
         score("shuffle-score mixed --window 10 --json"),
     );
     assert!(sorted < 0.3 && (0.85..1.15).contains(&mixed), "{sorted} {mixed}");
+    assert_eq!(sorted, records);
     let text = home.line("shuffle-score sorted --window 10").done().stdout;
     assert!(text.contains("1.00 classes in 10 samples") && text.contains("4 classes"), "{text}");
     for (line, part) in [

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use shardpack_manifest::IndexRecord;
 
 use crate::{Dataset, Error, Result, index};
 
@@ -58,25 +59,49 @@ pub fn mixing(dataset: &Dataset<'_>, window: usize) -> Result<Vec<Mixing>> {
         }
         let Some((_, count)) = counts.last_mut() else { continue };
         for record in index(dataset, number)?.iter().flat_map(|index| index.iter()) {
-            match record.label.is_empty() {
+            match Class::of(&record) {
                 _ if dataset.is_deleted(record.key) => {}
-                true => count.unlabelled += 1,
-                false => count.add(classes.number(&record.label), window),
+                None => count.unlabelled += 1,
+                Some(class) => count.add(classes.number(class), window),
             }
         }
     }
     counts.into_iter().map(|(split, count)| count.mixing(split, window)).collect()
 }
 
-/// Labels by number.
+/// Fields that hold a label, the one that tells most first: an id, a name, several numbers.
+const LABELS: [&str; 3] = ["cls", "cls.txt", "cls.json"];
+
+/// What tells the classes of two samples apart.
+#[derive(PartialEq, Eq, Hash)]
+enum Class {
+    /// A label in the index.
+    Label(Vec<u64>, Option<String>),
+    /// WebDataset's labels are fields. Their bytes are in the shard, but the index proves them: of a thousand classes, one pair in ten thousand sets is taken for one.
+    Field { bytes: u64, crc32c: u32 },
+}
+
+impl Class {
+    fn of(record: &IndexRecord<'_>) -> Option<Self> {
+        let label = &record.label;
+        if !label.is_empty() {
+            let values = label.values().map(f64::to_bits).collect();
+            return Some(Self::Label(values, label.text().map(str::to_owned)));
+        }
+        let named = |name| record.fields.clone().find(|field| field.name == name);
+        let class = LABELS.into_iter().find_map(named)?;
+        Some(Self::Field { bytes: class.len, crc32c: class.crc32c })
+    }
+}
+
+/// Classes by number.
 #[derive(Default)]
-struct Classes(HashMap<(Vec<u64>, Option<String>), u32>);
+struct Classes(HashMap<Class, u32>);
 
 impl Classes {
-    fn number(&mut self, label: &shardpack_manifest::LabelRef<'_>) -> u32 {
-        let values = label.values().map(f64::to_bits).collect();
+    fn number(&mut self, class: Class) -> u32 {
         let next = self.0.len() as u32; // as many as samples, of which an index has a u32
-        *self.0.entry((values, label.text().map(str::to_owned))).or_insert(next)
+        *self.0.entry(class).or_insert(next)
     }
 }
 
