@@ -77,7 +77,8 @@ const LABELS: [&str; 3] = ["cls", "cls.txt", "cls.json"];
 enum Class {
     /// A label in the index.
     Label(Vec<u64>, Option<String>),
-    /// WebDataset's labels are fields. Their bytes are in the shard, but the index proves them: of a thousand classes, one pair in ten thousand sets is taken for one.
+    /// WebDataset's labels are fields. Their bytes are in the shard, but the index has their crc32c:
+    /// of a thousand classes, two are taken for one in about one set of ten thousand.
     Field { bytes: u64, crc32c: u32 },
 }
 
