@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use shardpack_manifest::IndexRecord;
+use shardpack_manifest::{Index, IndexRecord};
 
 use crate::{Dataset, Error, Result, index};
 
@@ -58,7 +58,7 @@ pub fn mixing(dataset: &Dataset<'_>, window: usize) -> Result<Vec<Mixing>> {
             counts.push((shard.split.clone(), Count::default()));
         }
         let Some((_, count)) = counts.last_mut() else { continue };
-        for record in index(dataset, number)?.iter().flat_map(|index| index.iter()) {
+        for record in index(dataset, number)?.iter().flat_map(Index::iter) {
             match Class::of(&record) {
                 _ if dataset.is_deleted(record.key) => {}
                 None => count.unlabelled += 1,
