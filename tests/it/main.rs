@@ -1,5 +1,6 @@
 //! One binary, so that a change links once.
 
+mod advise;
 mod bad_input;
 mod cli;
 mod damage;

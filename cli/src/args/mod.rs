@@ -1,5 +1,6 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
+mod advise;
 mod audit;
 mod bench_read;
 mod cat;
@@ -14,14 +15,20 @@ mod order;
 mod output;
 mod pack;
 mod s3;
+mod shuffle_score;
+mod simulate;
 mod source;
 mod unpack;
 mod verify;
+mod warm;
 mod why;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use advise::{
+    AccessArg, AdviseArgs, DataArgs, JobArgs, Seconds, Speed, StorageArg, YesNo,
+};
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
@@ -36,9 +43,12 @@ pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
 pub(crate) use s3::S3Args;
+pub(crate) use shuffle_score::ShuffleScoreArgs;
+pub(crate) use simulate::SimulateArgs;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
 pub(crate) use verify::VerifyArgs;
+pub(crate) use warm::WarmArgs;
 pub(crate) use why::WhyArgs;
 
 /// Packs many small files into a few large shards, proves what is in them, and reads them back
@@ -63,6 +73,10 @@ pub(crate) enum Command {
     Why(Box<WhyArgs>),
     BenchRead(Box<BenchReadArgs>),
     Audit(AuditArgs),
+    Advise(Box<AdviseArgs>),
+    Simulate(Box<SimulateArgs>),
+    Warm(WarmArgs),
+    ShuffleScore(ShuffleScoreArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
     /// Prints a completion script for a shell

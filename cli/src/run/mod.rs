@@ -1,5 +1,6 @@
 //! Commands: checked options, calls, messages.
 
+mod advise;
 mod audit;
 mod bench_read;
 mod cat;
@@ -18,9 +19,12 @@ mod plan;
 mod quarantine;
 mod s3;
 mod selected;
+mod shuffle_score;
+mod simulate;
 mod source;
 mod unpack;
 mod verify;
+mod warm;
 mod why;
 
 use std::io::IsTerminal;
@@ -47,6 +51,10 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Why(args) => args.report.output(),
         Command::BenchRead(args) => args.report.output(),
         Command::Audit(args) => args.report.output(),
+        Command::Advise(args) => args.report.output(),
+        Command::Simulate(args) => args.report.output(),
+        Command::Warm(args) => args.report.output(),
+        Command::ShuffleScore(args) => args.report.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -70,6 +78,10 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Why(args) => why::run(args, log, &mut output),
         Command::BenchRead(args) => bench_read::run(args, log, &mut output),
         Command::Audit(args) => audit::run(args, log, &mut output),
+        Command::Advise(args) => advise::run(args, log, &mut output),
+        Command::Simulate(args) => simulate::run(args, log, &mut output),
+        Command::Warm(args) => warm::run(args, log, &mut output),
+        Command::ShuffleScore(args) => shuffle_score::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),

@@ -7,11 +7,13 @@ mod error;
 mod find;
 mod index;
 mod input;
+mod mix;
 mod open;
 mod places;
 
 pub use error::{Error, Result};
 pub use index::{examine, index, proved};
 pub use input::{PIECE, ShardReader};
+pub use mix::{Mixing, mixing, present};
 pub use open::{Dataset, DatasetShard, ForeignOptions};
 pub use places::{MANIFEST, PLAN, STAGING, index_path, read, staged};

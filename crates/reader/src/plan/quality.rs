@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use shardpack_dataset::present;
+
 use super::{Plan, SampleId};
 use crate::{Error, Result};
 
@@ -53,12 +55,4 @@ pub fn quality(plan: &Plan, epoch: u64, batch: usize, labels: &[u32]) -> Result<
     }
     let ideal = sizes.into_values().map(|size| present(size, shards.live(), batch as u64)).sum();
     Ok(Quality { mean: distinct as f64 / count as f64, ideal })
-}
-
-/// Chance that a class of `size` among `total` samples is in a batch that is drawn without putting
-/// back: 1 - C(total - size, batch) / C(total, batch).
-fn present(size: u64, total: u64, batch: u64) -> f64 {
-    let absent: f64 =
-        (0..batch).map(|i| (total - size).saturating_sub(i) as f64 / (total - i) as f64).product();
-    1.0 - absent
 }
