@@ -1,1 +1,34 @@
-//! x
+//! SageMaker's input modes, off SageMaker.
+mod agent;
+mod crew;
+mod emit;
+mod env;
+mod error;
+mod fast;
+mod faults;
+mod file;
+mod finding;
+mod job;
+mod objects;
+mod pipe;
+mod progress;
+mod root;
+mod run;
+mod stop;
+mod survey;
+mod tell;
+mod watchdog;
+mod yaml;
+
+pub use agent::{Agent, Options};
+pub use emit::{Emitted, emit};
+pub use error::{Error, Result};
+pub use faults::Faults;
+pub use finding::Finding;
+pub use job::{Job, channel_of};
+pub use progress::Progress;
+pub use run::{Signals, run};
+pub use stop::Stop;
+pub use survey::{Choices, Connect, Survey};
+pub use tell::Tell;
+pub use watchdog::watch;
