@@ -3,6 +3,7 @@
 mod audit;
 mod bench_read;
 mod cat;
+mod channels;
 mod clean;
 mod dataset;
 mod delete;
@@ -24,6 +25,7 @@ use clap_complete::Shell;
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
+pub(crate) use channels::{ChannelsArgs, ChannelsCommand, EmitArgs, JobArgs, ServeArgs};
 pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use delete::DeleteArgs;
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
+    Channels(Box<ChannelsArgs>),
     /// Prints a completion script for a shell
     Completions {
         /// The shell

@@ -3,6 +3,7 @@
 mod audit;
 mod bench_read;
 mod cat;
+mod channels;
 mod clean;
 mod dataset;
 mod delete;
@@ -45,6 +46,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Why(args) => args.report.output(),
         Command::BenchRead(args) => args.report.output(),
         Command::Audit(args) => args.report.output(),
+        Command::Channels(args) => args.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -69,6 +71,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Audit(args) => audit::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
+        Command::Channels(args) => channels::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),
         Command::Man { command } => manual::page(command.as_deref(), &mut output),
     }?;

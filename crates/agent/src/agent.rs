@@ -34,7 +34,7 @@ pub struct Options {
     /// takes away mounts, FIFOs and the training command when this process is killed. Default:
     /// none; then the next agent at this root does, but for the command.
     pub watchdog: Vec<OsString>,
-    /// Ends everything; also the downloads at the start.
+    /// Ends what is being brought up, downloads first of all. What is up stays up.
     pub stop: Stop,
     /// Who hears of trouble.
     pub tell: Tell,
@@ -93,7 +93,7 @@ impl Agent {
             ("hyperparameters.json", parameters),
         ])?;
         let watchdog = Watchdog::start(&options.watchdog, root.path())?;
-        let stop = options.stop.clone();
+        let stop = Stop::default();
         let (pipes, mounts) = (Vec::new(), Vec::new());
         let mut agent = Self { pipes, mounts, watchdog, root, stop, channels, hosts, job };
         agent.bring_up(survey.channels, options)?;
@@ -108,7 +108,7 @@ impl Agent {
             let target = file::Target { folder: &folder, journal: &journal };
             match (&channel.contents, mode) {
                 (Contents::Objects { .. }, InputMode::File) => {
-                    let (stop, progress) = (&self.stop, &options.progress);
+                    let (stop, progress) = (&options.stop, &options.progress);
                     file::fetch(channel, &target, options.io_depth, &memory, stop, progress)?;
                 }
                 // The same channel in another mode: what was fetched for File would be in the way.
@@ -145,7 +145,7 @@ impl Agent {
                     self.pipes.push(Pipe::start(Arc::new(channel), path, shared.clone())?);
                 }
             }
-            if self.stop.is_set() {
+            if options.stop.is_set() {
                 return Err(Error::Stopped);
             }
         }

@@ -29,8 +29,8 @@ enum Event {
 }
 
 impl Signals {
-    /// Catches SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2. One that ends things sets `stop`, so
-    /// that downloads end; hand an agent another one.
+    /// Catches SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGUSR2. One that ends things sets `stop`: hand
+    /// it to [`Options`](crate::Options), and a start ends in the middle.
     pub fn catch(stop: Stop) -> Result<Self> {
         let failed = |error| Error::Store(shardpack_store::Error::io(error, "signals"));
         let mut caught =
