@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shardpack_agent::{
-    Agent, Choices, Error, Faults, Job, Options, Progress, Signals, Stop, Survey, Tell, run as run_in,
-    watch,
+    Agent, Choices, Error, Faults, Job, Options, Progress, Signals, Stop, Survey, Tell,
+    run as run_in, watch,
 };
 use shardpack_channel::ResourceConfig;
 use shardpack_manifest::sagemaker::{Distribution, InputMode, Word};
@@ -201,7 +201,8 @@ fn emit(args: &EmitArgs, log: Log, output: &mut Output) -> Result<Exit> {
     let mut bytes = vec![0; usize::try_from(object.len()).unwrap_or(0)];
     let read = object.read_at(0, &mut bytes)?;
     bytes.truncate(read);
-    let manifest = shardpack_manifest::Manifest::parse(&bytes).map_err(|error| Failure::of(&error))?;
+    let manifest =
+        shardpack_manifest::Manifest::parse(&bytes).map_err(|error| Failure::of(&error))?;
     let mode = args.mode.as_deref().map(|word| {
         let known = InputMode::ALL.iter().find(|mode| mode.to_string() == word).copied();
         known.ok_or_else(|| Failure::new(format!("{word}: write File, FastFile or Pipe")))

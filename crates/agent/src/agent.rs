@@ -5,9 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shardpack_channel::{
-    ChannelConfig, Distribution, InputDataConfig, InputMode, ResourceConfig,
-};
+use shardpack_channel::{ChannelConfig, Distribution, InputDataConfig, InputMode, ResourceConfig};
 
 use crate::crew::{Crew, Memory};
 use crate::fast::{self, Mount};

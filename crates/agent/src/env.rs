@@ -121,7 +121,9 @@ mod tests {
         let job = Job::with_flags(None, &["my-val=s3://bucket/x/".into()], &parameters).unwrap();
         let hosts = job.hosts(&["b".into(), "a".into()], Some("b")).unwrap();
         let channels = [("my-val".to_owned(), ChannelConfig::default())].into();
-        let channels = InputDataConfig::try_from(std::collections::BTreeMap::from_iter::<[_; 1]>(channels)).unwrap();
+        let channels =
+            InputDataConfig::try_from(std::collections::BTreeMap::from_iter::<[_; 1]>(channels))
+                .unwrap();
         let all = variables(&job, &hosts, &channels, Path::new("/job"), &["--x".into()]);
         for (name, value) in [
             ("SM_CHANNEL_MY-VAL", "/job/input/data/my-val"),

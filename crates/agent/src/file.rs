@@ -190,7 +190,9 @@ impl Run<'_> {
         let temporary = temporary(&job.path);
         drop(create(&temporary)?);
         let mut to = OpenOptions::new().write(true).open(&temporary);
-        let to = to.as_mut().map_err(|error| Error::io(std::mem::replace(error, ErrorKind::Other.into()), &temporary))?;
+        let to = to.as_mut().map_err(|error| {
+            Error::io(std::mem::replace(error, ErrorKind::Other.into()), &temporary)
+        })?;
         // A clone where the file system has them, copy_file_range elsewhere.
         if rustix::fs::ioctl_ficlone(&*to, &from.file).is_err() {
             std::io::copy(&mut &from.file, to).map_err(|error| Error::io(error, &temporary))?;
@@ -202,7 +204,8 @@ impl Run<'_> {
 
     /// The last part is there: proves the whole and gives it its name.
     fn finish(&self, job: &Job, temporary: &Path) -> Result<()> {
-        let mut sums = std::mem::take(&mut *job.sums.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut sums =
+            std::mem::take(&mut *job.sums.lock().unwrap_or_else(PoisonError::into_inner));
         sums.sort_unstable();
         let sum = sums.iter().fold(0, |all, (_, len, sum)| combine_crc64(all, *sum, *len));
         *job.file.lock().unwrap_or_else(PoisonError::into_inner) = None;

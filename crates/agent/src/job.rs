@@ -224,7 +224,14 @@ pub fn channel_of(text: &str) -> Result<Value> {
 }
 
 const KEYS: &[&str] = &[
-    "mode", "dist", "type", "compression", "wrapper", "seed", "attributes", "groups",
+    "mode",
+    "dist",
+    "type",
+    "compression",
+    "wrapper",
+    "seed",
+    "attributes",
+    "groups",
     "content-type",
 ];
 

@@ -6,9 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use shardpack_store::{
-    Error, FileId, LocalTree, Result, S3Objects, Sink, Source, WalkOptions,
-};
+use shardpack_store::{Error, FileId, LocalTree, Result, S3Objects, Sink, Source, WalkOptions};
 
 /// Threads that look at files side by side.
 const IO_DEPTH: usize = 32;
@@ -103,7 +101,8 @@ impl LocalObjects {
     /// All below a folder, hidden ones too, in the order of keys; of a file, that file.
     pub(crate) fn list(path: &Path) -> Result<Self> {
         let options = WalkOptions { hidden: true, io_depth: IO_DEPTH, ..WalkOptions::default() };
-        let is_file = path.metadata().map_err(|e| Error::io(e, path.display().to_string()))?.is_file();
+        let is_file =
+            path.metadata().map_err(|e| Error::io(e, path.display().to_string()))?.is_file();
         let mut objects = match (is_file, path.parent(), path.file_name()) {
             (true, Some(folder), Some(name)) => {
                 Self::of(LocalTree::from_list(folder, name.as_bytes(), 0, 1)?)?

@@ -89,7 +89,9 @@ impl Root {
     pub(crate) fn note(&self, made: &Made) -> Result<()> {
         let (path, new) = (self.state(), self.path.join(OWN).join("state.new"));
         let text = serde_json::to_vec(made).map_err(|error| Error::io(error, &path))?;
-        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).map_err(|e| Error::io(e, &path))
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(|e| Error::io(e, &path))
     }
 
     /// Takes away what was written down: mounts first, as nothing below them can be removed.
@@ -186,8 +188,10 @@ mod tests {
         assert!(matches!(Root::inherit(home.path()), None), "it is still served");
         drop(root); // as if killed
         let root = Root::claim(home.path()).unwrap();
-        let mut left: Vec<_> = fs::read_dir(home.path().join("input/data")).unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> = fs::read_dir(home.path().join("input/data"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         assert_eq!(left, ["f", "p_x", "q_0"]);
         assert!(!root.state().exists());

@@ -76,16 +76,20 @@ impl Drop for Signals {
 /// Its exit code, or 128 and the number of the signal that ended it.
 ///
 /// Fails with [`Error::Command`] when it cannot be run.
-pub fn run(mut agent: Agent, command: &[String], grace: Duration, signals: &Signals) -> Result<i32> {
+pub fn run(
+    mut agent: Agent,
+    command: &[String],
+    grace: Duration,
+    signals: &Signals,
+) -> Result<i32> {
     let Some((program, args)) = command.split_first() else {
         return Err(Error::job("no command"));
     };
     let mut prepared = Command::new(program);
     // A group of its own: all its processes can be ended with it, and each signal comes once.
     prepared.args(args).envs(agent.environment(args)).process_group(0);
-    let child = prepared
-        .spawn()
-        .map_err(|source| Error::Command { name: program.clone(), source })?;
+    let child =
+        prepared.spawn().map_err(|source| Error::Command { name: program.clone(), source })?;
     let group = Pid::from_child(&child);
     agent.guard(child.id());
     give_terminal(group);
@@ -110,7 +114,8 @@ fn wait(
     })?;
     let mut deadline = None;
     let status = loop {
-        let left = deadline.map_or(Duration::MAX, |end: Instant| end.saturating_duration_since(Instant::now()));
+        let left = deadline
+            .map_or(Duration::MAX, |end: Instant| end.saturating_duration_since(Instant::now()));
         match signals.events.recv_timeout(left) {
             Ok(Event::Ended(status)) => break status,
             Ok(Event::Signal(number)) => {

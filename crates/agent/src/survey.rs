@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shardpack_channel::{
-    Assign, ChannelRequest, DataSource, DataType, Delivery, Distribution, ErrorKind, InputMode, Naming, Rank,
-    ResourceConfig, S3Source, layout,
+    Assign, ChannelRequest, DataSource, DataType, Delivery, Distribution, ErrorKind, InputMode,
+    Naming, Rank, ResourceConfig, S3Source, layout,
 };
 use shardpack_manifest::sagemaker::{AugmentedManifest, ManifestFile, local_path};
 use shardpack_store::{Bytes, S3, S3Objects, S3Uri};
@@ -79,7 +79,8 @@ impl Surveyed {
         let delivery = Delivery {
             channel: &self.request.name,
             mode: self.request.mode,
-            distribution: source.map_or(Distribution::FullyReplicated, |source| source.distribution),
+            distribution: source
+                .map_or(Distribution::FullyReplicated, |source| source.distribution),
             assign: self.assign,
             seed: self.request.shuffle_seed,
         };
@@ -212,8 +213,7 @@ impl Lister<'_> {
             Some(path) => absolute(path)?.to_string_lossy().trim_start_matches('/').to_owned(),
             None => manifest.prefix().parse::<S3Uri>()?.key().to_owned(),
         };
-        let naming =
-            if self.choices.suffix_names { Naming::Below(&prefix) } else { Naming::Key };
+        let naming = if self.choices.suffix_names { Naming::Below(&prefix) } else { Naming::Key };
         lay_out(request, objects, &naming, at, findings)
     }
 
@@ -224,10 +224,8 @@ impl Lister<'_> {
             let paths: Vec<PathBuf> = paths.into_iter().map(absolute).collect::<Result<_>>()?;
             return Ok(Arc::new(LocalObjects::named(&paths)?));
         }
-        let uris: Vec<S3Uri> = uris
-            .iter()
-            .map(|uri| uri.parse())
-            .collect::<shardpack_store::Result<_>>()?;
+        let uris: Vec<S3Uri> =
+            uris.iter().map(|uri| uri.parse()).collect::<shardpack_store::Result<_>>()?;
         match uris.first() {
             Some(first) => Ok(Arc::new(S3Objects::named(self.s3(first)?, uris.clone())?)),
             None => Ok(Arc::new(LocalObjects::named(&[])?)),

@@ -66,6 +66,7 @@ impl Display {
         let (stop, stopped) = channel::<()>();
         let thread = thread::spawn(move || {
             let shown = Arc::new(shardpack_pack::Progress::default());
+            shown.enter(shardpack_pack::Stage::Pack);
             let mut drawn = None;
             loop {
                 let end = stopped.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout);
@@ -84,8 +85,9 @@ impl Display {
 
 fn take_over(from: &Progress, to: &shardpack_pack::Progress) {
     use std::sync::atomic::Ordering::Relaxed;
-    to.files_planned.store(from.files_planned(), Relaxed);
-    to.files.store(from.files_done(), Relaxed);
+    // What a channel brings is shards, mostly.
+    to.shards_planned.store(from.files_planned(), Relaxed);
+    to.shards.store(from.files_done(), Relaxed);
     to.bytes_planned.store(from.bytes_planned(), Relaxed);
     to.bytes.store(from.bytes_done(), Relaxed);
 }

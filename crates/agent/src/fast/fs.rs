@@ -82,9 +82,10 @@ impl Channel {
         from: u64,
     ) -> Option<impl Iterator<Item = (u64, u64, &str)> + use<'_>> {
         let above = self.tree.node(folder)?.parent;
-        let children = self.tree.children(folder)?.iter().filter_map(|child| {
-            self.tree.node(*child).map(|node: &Node| (*child, &*node.name))
-        });
+        let children =
+            self.tree.children(folder)?.iter().filter_map(|child| {
+                self.tree.node(*child).map(|node: &Node| (*child, &*node.name))
+            });
         let all = [(folder, "."), (above, "..")].into_iter().chain(children);
         let skipped = usize::try_from(from).unwrap_or(usize::MAX);
         Some((1..).zip(all).skip(skipped).map(|(place, (number, name))| (place, number, name)))

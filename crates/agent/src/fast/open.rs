@@ -209,9 +209,8 @@ impl OpenFile {
             Err(error) => Bytes::Failed(self.errno(&error)),
         };
         let mut state = self.state();
-        let coming = |block: &&mut Block| {
-            block.start == start && matches!(block.bytes, Bytes::Coming(_))
-        };
+        let coming =
+            |block: &&mut Block| block.start == start && matches!(block.bytes, Bytes::Coming(_));
         let Some(block) = state.blocks.iter_mut().find(coming) else { return };
         let Bytes::Coming(waiting) = std::mem::replace(&mut block.bytes, bytes) else { return };
         let found: Vec<Found> = waiting.into_iter().map(|wanted| state.find(wanted)).collect();

@@ -140,7 +140,9 @@ mod tests {
         let wanted = ["a", "b/", "b/a", "b/c/", "b/c/d", "e/", "e/f/"];
         assert!(found.iter().eq(&wanted), "{found:?}");
         assert_eq!((tree.bytes, tree.len()), (7, 8));
-        assert!(tree.find(ROOT, "x").is_none() && tree.node(0).is_none() && tree.node(99).is_none());
+        assert!(
+            tree.find(ROOT, "x").is_none() && tree.node(0).is_none() && tree.node(99).is_none()
+        );
         assert!(tree.children(tree.find(ROOT, "a").unwrap()).is_none());
     }
 

@@ -92,7 +92,10 @@ fn files_of_others_are_in_the_way() {
     fs::create_dir_all(place.path("train")).unwrap();
     fs::write(place.path("train/mine"), "precious").unwrap();
     let error = place.fetch().unwrap_err();
-    assert!(matches!(&error, Error::InTheWay { path, .. } if path.ends_with("train/mine")), "{error}");
+    assert!(
+        matches!(&error, Error::InTheWay { path, .. } if path.ends_with("train/mine")),
+        "{error}"
+    );
     assert_eq!(fs::read_to_string(place.path("train/mine")).unwrap(), "precious");
 }
 
@@ -100,5 +103,8 @@ fn files_of_others_are_in_the_way() {
 fn a_full_disk_is_told_before_the_first_byte() {
     let folder = tempfile::tempdir().unwrap();
     assert!(room_for(0, folder.path()).is_ok());
-    assert!(matches!(room_for(u64::MAX, folder.path()), Err(Error::Space { needed: u64::MAX, .. })));
+    assert!(matches!(
+        room_for(u64::MAX, folder.path()),
+        Err(Error::Space { needed: u64::MAX, .. })
+    ));
 }

@@ -53,7 +53,8 @@ fn every_rule_that_is_broken_is_told_with_its_source() {
         "x_0=s3://bucket/x/,mode=Fast",
     ]));
     assert!(told.iter().all(|finding| finding.contains("(source: SageMaker API")), "{told:#?}");
-    for part in ["ChannelName is \"a b\"", "FastFile takes S3Prefix only", "InputMode is \"Fast\""] {
+    for part in ["ChannelName is \"a b\"", "FastFile takes S3Prefix only", "InputMode is \"Fast\""]
+    {
         assert!(told.iter().any(|finding| finding.contains(part)), "{part}: {told:#?}");
     }
     let told = refused(flags(&["x=s3://bucket/x/,mode=Pipe", "x_0=s3://bucket/x/"]));

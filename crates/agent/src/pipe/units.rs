@@ -182,7 +182,9 @@ impl Ahead {
             }
             let stop = self.shared.link.stop();
             // One piece must be under way, or nothing would ever come.
-            let Some(buffer) = self.shared.memory.take(len, self.fetching == 0, stop) else { return };
+            let Some(buffer) = self.shared.memory.take(len, self.fetching == 0, stop) else {
+                return;
+            };
             let (objects, link) = (Arc::clone(objects), Arc::clone(&self.shared.link));
             let (sender, coming) = bounded(1);
             self.shared.crew.hand(move || {

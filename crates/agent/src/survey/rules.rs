@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use shardpack_channel::{
-    CompressionType, Distribution, InputMode, Layout, RecordWrapper,
-};
+use shardpack_channel::{CompressionType, Distribution, InputMode, Layout, RecordWrapper};
 use shardpack_manifest::sagemaker::ManifestFile;
 
 use super::{Contents, Surveyed};
@@ -32,7 +30,8 @@ pub(super) fn prefix(at: &str, prefix: &str, reason: &str) -> Finding {
 
 /// No manifest, or one that SageMaker would not take: no prefix first, two buckets.
 pub(super) fn manifest(at: &str, name: &str, reason: &str) -> Finding {
-    let advice = "write [{\"prefix\": \"s3://bucket/prefix/\"}, \"key\", ...]: one bucket, one prefix";
+    let advice =
+        "write [{\"prefix\": \"s3://bucket/prefix/\"}, \"key\", ...]: one bucket, one prefix";
     Finding::listed(true, PREFIX, uri(at), name, reason, advice)
 }
 
@@ -139,7 +138,14 @@ mod tests {
 
     #[test]
     fn shards_are_told_from_what_lies_beside_them() {
-        for key in ["a.tar", "x/b.tfrecord", "c.rec.gz", "d.tar.zst", "t.tfrecord-00001-of-00002", "part-r-0"] {
+        for key in [
+            "a.tar",
+            "x/b.tfrecord",
+            "c.rec.gz",
+            "d.tar.zst",
+            "t.tfrecord-00001-of-00002",
+            "part-r-0",
+        ] {
             assert!(is_shard(key), "{key}");
         }
         for key in ["manifest.json", "a.tar.index", "x.gz", "labels.json", "tar", "a.jpg"] {
