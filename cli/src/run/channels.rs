@@ -190,7 +190,7 @@ fn emit(args: &EmitArgs, log: Log, output: &mut Output) -> Result<Exit> {
             let line = s3::connect(uri, &args.s3, s3::Limits::default(), log)?;
             Box::new(S3Store::open(line, uri.clone()))
         }
-        None => Box::new(LocalStore::open(&args.path, LocalOptions::default())?),
+        None => Box::new(LocalStore::open(&args.path, &LocalOptions::default())),
     };
     let prefix = match (&args.uri, address) {
         (Some(uri), _) => uri.parse::<S3Uri>()?.folder().to_string(),
