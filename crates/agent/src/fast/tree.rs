@@ -154,7 +154,8 @@ mod tests {
             for (i, path) in paths.iter().enumerate() {
                 let number = path.split('/').try_fold(ROOT, |at, part| tree.find(at, part));
                 let node = number.and_then(|number| tree.node(number)).unwrap();
-                prop_assert!(matches!(node.kind, Kind::File { object, len: 1 } if object == i));
+                let found = matches!(node.kind, Kind::File { object, len: 1 } if object == i);
+                prop_assert!(found, "{path}");
             }
         }
     }
