@@ -120,10 +120,8 @@ mod tests {
         let parameters = parameters.map(|(n, t)| (n.to_owned(), t.to_owned())).into();
         let job = Job::with_flags(None, &["my-val=s3://bucket/x/".into()], &parameters).unwrap();
         let hosts = job.hosts(&["b".into(), "a".into()], Some("b")).unwrap();
-        let channels = [("my-val".to_owned(), ChannelConfig::default())].into();
-        let channels =
-            InputDataConfig::try_from(std::collections::BTreeMap::from_iter::<[_; 1]>(channels))
-                .unwrap();
+        let channels = BTreeMap::from([("my-val".to_owned(), ChannelConfig::default())]);
+        let channels = InputDataConfig::try_from(channels).unwrap();
         let all = variables(&job, &hosts, &channels, Path::new("/job"), &["--x".into()]);
         for (name, value) in [
             ("SM_CHANNEL_MY-VAL", "/job/input/data/my-val"),

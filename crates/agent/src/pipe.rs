@@ -127,10 +127,9 @@ impl Writer {
         let is_gzip = request.compression == CompressionType::Gzip;
         let wraps = request.wrapper == RecordWrapper::RecordIo;
         let order = self.channel.order(epoch);
-        if !is_gzip && !wraps && self.shared.link.is_clear() {
-            if let Some(sent) = self.unchanged(&order, fifo)? {
-                return Ok(sent);
-            }
+        let is_unchanged = !is_gzip && !wraps && self.shared.link.is_clear();
+        if is_unchanged && let Some(sent) = self.unchanged(&order, fifo)? {
+            return Ok(sent);
         }
         let units = units::of(&self.channel, order);
         let mut ahead = Ahead::new(units, &self.channel, &self.shared);

@@ -185,7 +185,7 @@ mod tests {
             rustix::fs::mkfifoat(rustix::fs::CWD, root.channel(name), mode).unwrap();
         }
         fs::write(root.channel("p_x"), "").unwrap();
-        assert!(matches!(Root::inherit(home.path()), None), "it is still served");
+        assert!(Root::inherit(home.path()).is_none(), "it is still served");
         drop(root); // as if killed
         let root = Root::claim(home.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(home.path().join("input/data"))

@@ -88,3 +88,37 @@ fn the_command_has_its_own_exit_code_and_environment() {
         lab.run("run --quiet --root r --channel train=packed/shards -- /no/such/command", &[]);
     assert_eq!(none.code, Some(127), "{}", none.stderr);
 }
+
+/// Objects of several requests, and what trouble makes of them.
+#[test]
+fn long_objects_are_whole_in_every_mode_and_cut_on_demand() {
+    let lab = Lab::new("--format tfrecord");
+    let body: Vec<u8> =
+        (0..5_000_003u32).flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    lab.server.put("long/a.bin", body.clone());
+    lab.home.write("a.bin", &body);
+    let wanted = lab
+        .run("run --quiet --root w --channel x=a.bin -- sh -c", &["cat $SM_CHANNEL_X/* | cksum"])
+        .done();
+    let source = format!("x=s3://{}/long/", super::S3Server::BUCKET);
+    for mode in modes() {
+        let read = if mode == "Pipe" { "cat ${SM_CHANNEL_X}_0" } else { "cat $SM_CHANNEL_X/*" };
+        let line = format!("run --quiet --root {mode} --channel {source},mode={mode} -- sh -c");
+        assert_eq!(
+            lab.run(&line, &[&format!("{read} | cksum")]).done().stdout,
+            wanted.stdout,
+            "{mode}"
+        );
+        if mode != "File" {
+            let line = line.replace("--quiet", "--quiet --drop-after 3000000 --bandwidth 100MB");
+            let cut = lab.run(&line, &[&format!("{read} 2>/dev/null | wc -c")]).done();
+            let len: u64 = cut.stdout.trim().parse().unwrap();
+            assert!((1..=3_000_000).contains(&len), "{mode}: {len}");
+        }
+    }
+    // What is there is not fetched again: the server is asked for the listing alone.
+    lab.server.forget_calls();
+    let line = format!("run --quiet --root File --channel {source} -- true");
+    lab.run(&line, &[]).done();
+    assert_eq!(lab.server.call_count(), 1);
+}

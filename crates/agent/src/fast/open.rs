@@ -318,7 +318,7 @@ mod tests {
     fn read(file: &Arc<OpenFile>, offset: u64, size: u64) -> Result<Vec<u8>, i32> {
         let (sender, receiver) = bounded(1);
         let answer = move |bytes: Result<&[u8], Errno>| {
-            sender.send(bytes.map(<[u8]>::to_vec).map_err(|errno| errno.code())).unwrap();
+            sender.send(bytes.map(<[u8]>::to_vec).map_err(Errno::code)).unwrap();
         };
         file.read(offset, size, Box::new(answer));
         receiver.recv().unwrap()
