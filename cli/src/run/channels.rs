@@ -76,28 +76,24 @@ fn look(args: &JobArgs, io_depth: usize, memory: u64, log: Log) -> Result<Looked
 
 fn check(args: &JobArgs, json: bool, log: Log, output: &mut Output) -> Result<Exit> {
     let limits = s3::Limits::default();
-    let (findings, survey) = match look(args, limits.io_depth, limits.memory, log) {
-        Ok(looked) => (looked.survey.findings.clone(), Some(looked.survey)),
-        Err(failure) => return Err(failure),
-    };
-    show::findings(&findings, survey.as_ref(), json, output)?;
-    let is_broken = findings.iter().any(|finding| finding.is_broken);
+    let Looked { survey, .. } = look(args, limits.io_depth, limits.memory, log)?;
+    show::findings(&survey, json, output)?;
+    let is_broken = survey.findings.iter().any(|finding| finding.is_broken);
     Ok(if is_broken { Exit::Failed } else { Exit::Done })
 }
 
 /// Brings a job's channels up.
-fn start(
-    args: &JobArgs,
-    serve: &ServeArgs,
-    how: OutputArgs,
-    stop: &Stop,
-    log: Log,
-) -> Result<Agent> {
+///
+/// Signals are caught from the moment on that something is created: until then they end the program
+/// as they always do.
+fn start(args: &JobArgs, serve: &ServeArgs, how: OutputArgs, log: Log) -> Result<(Agent, Signals)> {
     let (io_depth, memory) = (usize::from(serve.io_depth), serve.memory.0);
     let Looked { job, hosts, survey } = look(args, io_depth, memory, log)?;
     for doubt in survey.findings.iter().filter(|finding| !finding.is_broken) {
         log.note(&format!("note: {doubt}"));
     }
+    let stop = Stop::default();
+    let signals = Signals::catch(stop.clone())?;
     let progress = Arc::new(Progress::default());
     let options = Options {
         root: serve.root.clone(),
@@ -111,14 +107,14 @@ fn start(
             ..Faults::default()
         },
         watchdog: watchdog()?,
-        stop: stop.clone(),
+        stop,
         tell: Tell::new(move |message| log.note(message)),
         progress: Arc::clone(&progress),
     };
     let display = show::Display::start(how, progress, log);
     let agent = Agent::up(job, hosts, survey, &options)?;
     drop(display);
-    Ok(agent)
+    Ok((agent, signals))
 }
 
 /// This program again, as the watchdog.
@@ -135,9 +131,7 @@ fn up(
     log: Log,
     output: &mut Output,
 ) -> Result<Exit> {
-    let stop = Stop::default();
-    let signals = Signals::catch(stop.clone())?;
-    let agent = start(args, serve, how, &stop, log)?;
+    let (agent, signals) = start(args, serve, how, log)?;
     let environment = agent.environment(&[]);
     match env_file {
         Some(path) => {
@@ -166,9 +160,7 @@ fn train(
     how: OutputArgs,
     log: Log,
 ) -> Result<i32> {
-    let stop = Stop::default();
-    let signals = Signals::catch(stop.clone())?;
-    let agent = start(args, serve, how, &stop, log)?;
+    let (agent, signals) = start(args, serve, how, log)?;
     match run_in(agent, command, grace, &signals) {
         Ok(code) => Ok(code),
         Err(Error::Command { name, source }) => {

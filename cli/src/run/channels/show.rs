@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
-use shardpack_agent::{Finding, Progress, Survey};
+use shardpack_agent::{Progress, Survey};
 
 use super::super::display;
 use crate::args::OutputArgs;
@@ -18,13 +18,8 @@ use crate::output::Output;
 const POLL: Duration = Duration::from_millis(100);
 
 /// Prints rules that are broken, doubts, and what each channel holds.
-pub(super) fn findings(
-    findings: &[Finding],
-    survey: Option<&Survey>,
-    json: bool,
-    output: &mut Output,
-) -> Result<()> {
-    let counts = || survey.into_iter().flat_map(Survey::counts);
+pub(super) fn findings(survey: &Survey, json: bool, output: &mut Output) -> Result<()> {
+    let findings = &survey.findings;
     if json {
         let all = findings.iter().map(|finding| {
             let violation = &finding.violation;
@@ -37,7 +32,7 @@ pub(super) fn findings(
                 "source": finding.source,
             })
         });
-        let channels = counts().map(|(name, mode, own, all)| {
+        let channels = survey.counts().map(|(name, mode, own, all)| {
             json!({ "name": name, "mode": mode, "objects": own, "objects_of_all_hosts": all })
         });
         return output.json(&json!({
@@ -45,7 +40,7 @@ pub(super) fn findings(
             "channels": channels.collect::<Vec<_>>(),
         }));
     }
-    for (name, mode, own, all) in counts() {
+    for (name, mode, own, all) in survey.counts() {
         output.line(&format!("{name}: {mode}, {own} of {all} objects for this host"))?;
     }
     for finding in findings {
