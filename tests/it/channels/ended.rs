@@ -124,9 +124,12 @@ fn what_both_left_is_taken_away_by_the_next_agent() {
 #[test]
 fn two_agents_do_not_share_a_root() {
     let up = Up::new();
-    let running = up.start();
+    let mut running = up.start();
     let ran = up.lab.train("r", "", "mode=Pipe", "");
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("another agent serves it"), "{}", ran.stderr);
-    drop(running);
+    // By a signal, not by force: the folder goes with this test, and a watchdog would find none.
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().code, Some(3));
+    assert!(up.is_gone());
 }
