@@ -2,6 +2,7 @@
 
 mod advise;
 mod bad_input;
+mod channels;
 mod cli;
 mod damage;
 mod diff;

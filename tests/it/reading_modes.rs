@@ -5,7 +5,9 @@ mod container;
 mod hosts;
 mod killed;
 
-use container::{Container, MODES, Mode, can_mount, digests, packed, shards, whole};
+use container::{Container, MODES, Mode, digests, packed, shards, whole};
+
+pub(crate) use container::can_mount;
 
 /// What each of two hosts sees of two epochs does not depend on the mode, and both together see
 /// every sample once.

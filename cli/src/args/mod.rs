@@ -4,6 +4,7 @@ mod advise;
 mod audit;
 mod bench_read;
 mod cat;
+mod channels;
 mod clean;
 mod dataset;
 mod delete;
@@ -32,6 +33,7 @@ pub(crate) use advise::{
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
+pub(crate) use channels::{ChannelJobArgs, ChannelsArgs, ChannelsCommand, EmitArgs, ServeArgs};
 pub(crate) use clean::CleanArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use delete::DeleteArgs;
@@ -79,6 +81,7 @@ pub(crate) enum Command {
     ShuffleScore(ShuffleScoreArgs),
     Index(IndexArgs),
     Clean(CleanArgs),
+    Channels(Box<ChannelsArgs>),
     /// Prints a completion script for a shell
     Completions {
         /// The shell

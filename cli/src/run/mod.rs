@@ -4,6 +4,7 @@ mod advise;
 mod audit;
 mod bench_read;
 mod cat;
+mod channels;
 mod clean;
 mod dataset;
 mod delete;
@@ -55,6 +56,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Simulate(args) => args.report.output(),
         Command::Warm(args) => args.report.output(),
         Command::ShuffleScore(args) => args.report.output(),
+        Command::Channels(args) => args.output(),
         Command::Ls(args) => return Log { json: args.json, quiet: false },
         Command::Cat(_) | Command::Clean(_) | Command::Completions { .. } | Command::Man { .. } => {
             return Log::default();
@@ -84,6 +86,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::ShuffleScore(args) => shuffle_score::run(args, log, &mut output),
         Command::Index(args) => index::run(args, log, &mut output),
         Command::Clean(args) => clean::run(args, log, &mut output),
+        Command::Channels(args) => channels::run(args, log, &mut output),
         Command::Completions { shell } => manual::completions(*shell, &mut output),
         Command::Man { command } => manual::page(command.as_deref(), &mut output),
     }?;

@@ -41,8 +41,13 @@ pub(super) fn uri(path: &Path) -> Result<Option<S3Uri>> {
 
 /// Connects. Every request that is sent again is told to `log`.
 pub(super) fn connect(uri: &S3Uri, args: &S3Args, limits: Limits, log: Log) -> Result<S3> {
+    Ok(S3::connect(uri, options(args, limits, log))?)
+}
+
+/// What the command line says of a connection.
+pub(super) fn options(args: &S3Args, limits: Limits, log: Log) -> S3Options {
     let defaults = S3Options::default();
-    let options = S3Options {
+    S3Options {
         profile: args.profile.clone(),
         region: args.region.clone(),
         endpoint_url: args.endpoint_url.clone(),
@@ -62,8 +67,7 @@ pub(super) fn connect(uri: &S3Uri, args: &S3Args, limits: Limits, log: Log) -> R
         tags: args.tags.clone(),
         on_retry: Some(Arc::new(move |retried| log.retried(retried))),
         ..defaults
-    };
-    Ok(S3::connect(uri, options)?)
+    }
 }
 
 /// The folder that holds a dataset, and where in it: everything, or one shard.

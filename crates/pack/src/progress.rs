@@ -44,7 +44,8 @@ impl Progress {
         }
     }
 
-    pub(crate) fn enter(&self, stage: Stage) {
+    /// Says where the run is. For whoever shows work of its own by these counters.
+    pub fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Relaxed);
     }
 

@@ -13,12 +13,14 @@ pub mod lst;
 mod payloads;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use std::io::Read;
 
 use frame::{Dialect, Frames, MAGIC, MAX_PAYLOAD, PART_HEADER};
 use header::Header;
 pub use payloads::payloads;
+pub use wrap::wrap;
 
 use crate::{
     DecodeOptions, Decoder, Error, ErrorKind, Field, Format, Layout, Position, Record, Result,

@@ -26,7 +26,7 @@ pub(super) enum Mode {
 }
 
 /// Whether this machine can mount. Where it cannot it says so, past what the test harness holds back.
-pub(super) fn can_mount() -> bool {
+pub(crate) fn can_mount() -> bool {
     let device = OpenOptions::new().read(true).write(true).open("/dev/fuse");
     if let Err(error) = &device {
         let line = format!("SKIPPED: FastFile was not tested: /dev/fuse: {error}\n");

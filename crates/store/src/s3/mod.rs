@@ -15,6 +15,7 @@ mod keys;
 mod list;
 mod multipart;
 mod object;
+mod objects;
 mod options;
 mod pace;
 mod parts;
@@ -28,6 +29,7 @@ mod uri;
 mod wire;
 
 pub use connect::S3;
+pub use objects::S3Objects;
 pub use options::{OnRetry, Retried, S3Encryption, S3Options};
 pub use store::S3Store;
 pub use tree::{S3Rules, S3Tree};

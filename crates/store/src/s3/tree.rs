@@ -207,7 +207,7 @@ fn listing(uri: &S3Uri, found: &Found, base: usize, rules: S3Rules<'_>) -> Resul
 }
 
 /// Length and version of each object.
-async fn heads(s3: &S3, uris: &[S3Uri]) -> Result<Vec<(u64, u64)>> {
+pub(super) async fn heads(s3: &S3, uris: &[S3Uri]) -> Result<Vec<(u64, u64)>> {
     /// Requests handed to the runtime at a time; the pace of reads is what limits them.
     const BATCH: usize = 1024;
     let mut all = Vec::with_capacity(uris.len());

@@ -1,0 +1,127 @@
+//! What can go wrong when channels are brought up.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::Finding;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Each kind is a different thing for a caller to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The job breaks these rules. Nothing was created; correct the job.
+    Refused(Vec<Finding>),
+    /// The job's description cannot be read.
+    Job {
+        /// What is wrong, with its place, and what to write.
+        reason: String,
+    },
+    /// Another agent serves this root. Stop it, or take another root.
+    Busy {
+        /// The root.
+        root: String,
+    },
+    /// Something of somebody else is in the way. Move it.
+    InTheWay {
+        /// Its path.
+        path: String,
+        /// What it is.
+        what: String,
+    },
+    /// The disk has no room for the channels in File mode; nothing was fetched.
+    Space {
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Where.
+        path: String,
+    },
+    /// FUSE cannot be had: no FastFile here.
+    Fuse {
+        /// What failed, and what to do.
+        reason: String,
+    },
+    /// The command cannot be run.
+    Command {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A source or the disk failed.
+    Store(shardpack_store::Error),
+    /// A configuration that contradicts itself.
+    Channel(shardpack_channel::Error),
+    /// A manifest that cannot be read.
+    Manifest {
+        /// Where it is.
+        name: String,
+        /// What is wrong with it.
+        source: shardpack_manifest::Error,
+    },
+    /// It was told to stop.
+    Stopped,
+}
+
+impl Error {
+    /// A failed call to the system.
+    pub(crate) fn io(error: impl Into<io::Error>, path: &Path) -> Self {
+        Self::Store(shardpack_store::Error::io(error, path.display().to_string()))
+    }
+
+    pub(crate) fn job(reason: impl Into<String>) -> Self {
+        Self::Job { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(findings) => {
+                write!(f, "the job breaks {} of SageMaker's rules", findings.len())?;
+                findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
+            }
+            Self::Job { reason } => write!(f, "job: {reason}"),
+            Self::Busy { root } => write!(f, "{root}: another agent serves it"),
+            Self::InTheWay { path, what } => write!(f, "{path}: {what}"),
+            Self::Space { needed, free, path } => {
+                write!(f, "{path}: {needed} bytes to fetch, and {free} free")
+            }
+            Self::Fuse { reason } => write!(f, "FastFile needs FUSE: {reason}"),
+            Self::Command { name, .. } => write!(f, "{name}: cannot be run"),
+            Self::Store(error) => error.fmt(f),
+            Self::Channel(error) => error.fmt(f),
+            Self::Manifest { name, source } => write!(f, "{name}: {source}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Command { source, .. } => Some(source),
+            Self::Store(error) => error.source(),
+            Self::Channel(error) => error.source(),
+            Self::Manifest { source, .. } => source.source(),
+            _ => None,
+        }
+    }
+}
+
+impl From<shardpack_store::Error> for Error {
+    fn from(error: shardpack_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<shardpack_channel::Error> for Error {
+    fn from(error: shardpack_channel::Error) -> Self {
+        Self::Channel(error)
+    }
+}
