@@ -12,6 +12,7 @@ mod ls;
 mod order;
 mod output;
 mod pack;
+mod reshard;
 mod s3;
 mod source;
 mod unpack;
@@ -32,7 +33,8 @@ pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
-pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
+pub(crate) use reshard::ReshardArgs;
 pub(crate) use s3::S3Args;
 pub(crate) use source::{HiddenArg, SourceArgs, SourceTypeArg, SymlinksArg};
 pub(crate) use unpack::UnpackArgs;
@@ -51,6 +53,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
+    Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),
     Cat(CatArgs),

@@ -12,8 +12,9 @@
 //! - An **input** is one SRC: a dataset with a manifest, or shards that something else wrote, which
 //!   are decoded once from end to end for an index in memory.
 //! - The **catalog** is what is known of the samples that are taken, as arrays: a file costs 32 bytes
-//!   and its name in the listing and 24 here (where its key ends, shard, record, offset), a sample
-//!   8, and 8 more where it has a header id. With short names that is about 80 bytes a file.
+//!   and its name in the listing and 20 here (where its key ends, shard, record, offset), a sample
+//!   9, and 8 more where it has a header id: some 80 bytes a file with a name of 15. A body without a
+//!   place of its own costs 32 more.
 //! - A key ends where the source says, not at its first dot: grouping takes it from the catalog.
 //! - A body that the format split or keeps in another form has no place of its own. Its record is
 //!   read and decoded each time it is wanted, within a share of the memory ([`shards`]).
@@ -40,7 +41,7 @@ mod tests;
 
 use serde::Serialize;
 use shardpack_formats::Format;
-use shardpack_store::Store;
+use shardpack_store::{Source, Store};
 
 pub(crate) use catalog::Catalog;
 pub use select::{Duplicates, Fold, Selection};
@@ -134,11 +135,10 @@ fn prepare<'c>(
     if samples.len() == 0 {
         let left_out: Vec<_> =
             samples.skipped.iter().map(|(why, n)| format!("{n} {why}")).collect();
-        let what = match left_out.is_empty() {
-            true => "the sources: they are empty".to_owned(),
-            false => format!("the sources; left out: {}", left_out.join(", ")),
-        };
-        return Err(Error::EmptySource { what });
+        return Err(Error::NotFound(match left_out.is_empty() {
+            true => format!("{}: there is no sample", source.describe()),
+            false => format!("no sample is left; left out: {}", left_out.join(", ")),
+        }));
     }
     if options.format != "recordio" {
         samples.ids = Vec::new(); // only its header keeps them
