@@ -350,6 +350,7 @@ impl<'l> Samples<'l> {
     pub(crate) fn memory(&self) -> usize {
         self.listing.memory()
             + self.naming.memory()
+            + self.catalog.map_or(0, Catalog::memory)
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
     }

@@ -176,6 +176,19 @@ impl Catalog {
         &self.names[shard as usize]
     }
 
+    /// Bytes of memory that this holds beside the listing.
+    pub(crate) fn memory(&self) -> usize {
+        let files = self.cuts.capacity() + self.shards.capacity() + self.records.capacity();
+        files * size_of::<u32>()
+            + self.offsets.capacity() * size_of::<u64>()
+            + self.whole.capacity() * size_of::<Whole>()
+            + self.originals.ends.capacity() * size_of::<(FileId, u64)>()
+            + self.originals.text.capacity()
+            + self.samples.capacity() * size_of::<Row>()
+            + self.taken.capacity()
+            + self.ids.capacity() * size_of::<u64>()
+    }
+
     /// Number of samples, those that are not taken included.
     pub(super) fn len(&self) -> usize {
         self.samples.len()
