@@ -133,12 +133,7 @@ fn damage_in_a_source_is_named_and_nothing_is_published() {
         bytes[at] ^= 1;
         home.write(&format!("{format}/{shard}"), &bytes);
         let line = format!("reshard {format} out --format webdataset");
-        // In a body or, if it hit what is around bodies, in none: then there is nothing to name.
         let ran = home.line(&line);
-        if ran.code == Some(0) {
-            fs::remove_dir_all(home.path("out")).expect("a folder");
-            continue;
-        }
         told(&ran, 1, &[shard.as_str(), "record ", "offset ", "crc32c"]);
         assert!(!home.path("out/manifest.json").exists() && !home.path("out/shards").exists());
         // Restored, the same command finishes.

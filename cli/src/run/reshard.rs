@@ -88,15 +88,13 @@ fn print(report: &ReshardReport, output: &mut Output) -> Result<()> {
     for note in &report.notes {
         output.line(&format!("note: {note}"))?;
     }
-    match report.same {
-        true => {
-            output.line(&format!("same samples as the source: digest {}", report.source_digest))?
-        }
-        false => output.line(&format!(
-            "every sample taken is what its index says; digest of the source {}, of the result {}",
-            report.source_digest, report.pack.digest
-        ))?,
-    }
+    let (source, result) = (&report.source_digest, &report.pack.digest);
+    output.line(&match report.same {
+        true => format!("same samples as the source: digest {source}"),
+        false => format!(
+            "every sample taken is what its index says; digest of the source {source}, of the result {result}"
+        ),
+    })?;
     pack::print(&report.pack, output)
 }
 

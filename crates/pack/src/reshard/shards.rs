@@ -185,7 +185,7 @@ impl Broken {
     }
 
     /// As a store tells it.
-    pub(super) fn as_store(self) -> StoreError {
+    pub(super) fn into_store(self) -> StoreError {
         let name = self.shard.clone();
         StoreError::new(ErrorKind::Io(io::Error::other(self)), name)
     }

@@ -208,7 +208,7 @@ impl Source for DatasetSource<'_> {
                     true => Ok(()),
                     false => {
                         let reason = format!("the shard ends at {ended}, before the body does");
-                        Err(self.catalog.broken(file, reason).as_store())
+                        Err(self.catalog.broken(file, reason).into_store())
                     }
                 };
             }
@@ -222,7 +222,7 @@ impl Source for DatasetSource<'_> {
         let crc = listed.stamp as u32;
         match self.shards.decoded(&input.dataset, object, (whole, stored), crc, take)? {
             Ok(()) => Ok(()),
-            Err(reason) => Err(self.catalog.broken(file, reason).as_store()),
+            Err(reason) => Err(self.catalog.broken(file, reason).into_store()),
         }
     }
 
@@ -281,9 +281,9 @@ impl<'a> Lister<'a> {
         {
             self.builder.classes(&labels.classes, &input.name)?;
         }
-        for number in 0..shards.len() {
+        for (number, shard) in shards.iter().enumerate() {
             self.builder.shard(input.shard_name(number));
-            self.lens.push(shards[number].bytes);
+            self.lens.push(shard.bytes);
         }
         let wanted = self.splits(input)?;
         let mut skipped = Vec::new();
