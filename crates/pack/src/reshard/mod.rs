@@ -17,7 +17,7 @@
 //!   place of its own costs 32 more.
 //! - A key ends where the source says, not at its first dot: grouping takes it from the catalog.
 //! - A body that the format split or keeps in another form has no place of its own. Its record is
-//!   read and decoded each time it is wanted, within a share of the memory ([`shards`]).
+//!   read and decoded each time it is wanted, within a share of the memory (`shards.rs`).
 //! - Compressed shards are decompressed once, into a scratch folder (`scratch.rs`).
 //! - **Proof**: an index has the crc32c of each body, and a body that has another one ends the run
 //!   with its shard, record and offset. Before the manifest is written, its digest must be the sum
