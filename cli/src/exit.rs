@@ -108,7 +108,9 @@ impl From<PackError> for Failure {
             PackError::Store(source) => source.into(),
             PackError::Format(ref source) => Self { exit: exit(&error), ..Self::of(source) },
             PackError::Manifest(ref source) => Self { exit: exit(&error), ..Self::of(source) },
-            PackError::Interrupted { .. } => Self { exit: Exit::Interrupted, ..Self::of(&error) },
+            PackError::Interrupted { .. } | PackError::Stopped { .. } => {
+                Self { exit: Exit::Interrupted, ..Self::of(&error) }
+            }
             error => {
                 let hint = hint(&error).map(str::to_owned);
                 Self { hint, exit: exit(&error), ..Self::of(&error) }

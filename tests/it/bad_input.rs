@@ -101,7 +101,7 @@ const CASES: &[Case] = &[
     ("pack src dst --target=-5MB", tree, &["150MB (10^6), 150MiB (2^20)"]),
     ("pack src dst --memory 1MB", tree, &["--memory", "16MiB"]),
     ("pack src dst --jobs 0", tree, &["--jobs", "start at 1"]),
-    ("pack src dst --order random", tree, &["shuffle:SEED", "key or source"]),
+    ("pack src dst --order random", tree, &["shuffle:SEED", "key, label or source"]),
     ("pack src dst --split train", tree, &["train=0.9,val=0.1"]),
     ("pack src dst --split train=0.9,val=0.2", tree, &["add up to 1.1"]),
     ("pack src dst --split train=1,train=1", tree, &["named twice"]),

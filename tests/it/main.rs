@@ -16,6 +16,7 @@ mod reading_bench;
 mod reading_delete;
 mod reading_modes;
 mod reading_why;
+mod reshard;
 mod resume;
 mod s3;
 mod tidy;

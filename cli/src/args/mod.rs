@@ -15,6 +15,7 @@ mod ls;
 mod order;
 mod output;
 mod pack;
+mod reshard;
 mod s3;
 mod shuffle_score;
 mod simulate;
@@ -43,7 +44,8 @@ pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
-pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, SchemaArg};
+pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
+pub(crate) use reshard::ReshardArgs;
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
@@ -65,6 +67,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
+    Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),
     Cat(CatArgs),

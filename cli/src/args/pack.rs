@@ -124,7 +124,7 @@ pub(crate) struct LabelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shards")]
 pub(crate) struct ShardArgs {
-    /// Order of samples: shuffle, shuffle:SEED, key or source
+    /// Order of samples: shuffle, shuffle:SEED, key, label or source
     #[arg(long, value_parser = order, default_value_t = defaults().order)]
     pub(crate) order: Order,
     /// Split the dataset by a stable hash of the keys: train=0.9,val=0.1
@@ -250,7 +250,7 @@ fn order(text: &str) -> Result<Order, String> {
     match text {
         "shuffle" => Ok(Order::Shuffle(0)),
         text => text.parse().map_err(|_| {
-            "write shuffle, shuffle:SEED (a number from 0 to 2^64-1), key or source".into()
+            "write shuffle, shuffle:SEED (a number from 0 to 2^64-1), key, label or source".into()
         }),
     }
 }

@@ -57,6 +57,16 @@ impl Place {
         })
     }
 
+    /// The same, of shards that may lack a manifest.
+    pub(super) fn of_shards(
+        path: &Path,
+        options: ForeignOptions,
+        s3: &S3Args,
+        log: Log,
+    ) -> Result<Self> {
+        Ok(Self { options, ..Self::at(path, s3, log)? })
+    }
+
     /// The store.
     pub(super) fn store(&self) -> &dyn Store {
         &*self.store

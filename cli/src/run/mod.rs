@@ -18,6 +18,7 @@ mod manual;
 mod pack;
 mod plan;
 mod quarantine;
+mod reshard;
 mod s3;
 mod selected;
 mod shuffle_score;
@@ -43,6 +44,7 @@ use crate::progress::{Display, Style};
 pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
+        Command::Reshard(args) => args.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
         Command::Unpack(args) => args.output,
@@ -70,6 +72,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let mut output = Output::new();
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
+        Command::Reshard(args) => reshard::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),
         Command::Cat(args) => cat::run(args, log, &mut output),

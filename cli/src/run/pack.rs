@@ -11,7 +11,7 @@ use shardpack_pack::{
 use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
 
 use super::{destination, plan, s3, source};
-use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg};
+use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
@@ -45,7 +45,7 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
     }
     let store: Box<dyn Store> = match s3::uri(&args.destination)? {
         Some(uri) => Box::new(S3Store::open(s3::connect(&uri, &args.s3, limits, log)?, uri)),
-        None => Box::new(LocalStore::open(&args.destination, &local_options(args, &*source))),
+        None => Box::new(LocalStore::open(&args.destination, &local_options(&args.run, &*source))),
     };
     let report = pack(&*source, &*store, &options, &progress)
         .map_err(|error| name_full_device(error, &args.destination))?;
@@ -59,7 +59,7 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
 }
 
 /// The store's error names the object that found no room; who frees space wants the place.
-fn name_full_device(error: PackError, destination: &Path) -> Failure {
+pub(super) fn name_full_device(error: PackError, destination: &Path) -> Failure {
     let full = matches!(&error, PackError::Store(e) if matches!(e.kind(), ErrorKind::Full));
     let failure = Failure::from(error);
     match full {
@@ -72,7 +72,7 @@ fn name_full_device(error: PackError, destination: &Path) -> Failure {
 }
 
 /// The last line says what was written where.
-fn print(report: &PackReport, output: &mut Output) -> Result<()> {
+pub(super) fn print(report: &PackReport, output: &mut Output) -> Result<()> {
     for (reason, number) in &report.skipped {
         output.line(&format!("left out {number}: {reason}"))?;
     }
@@ -96,10 +96,10 @@ fn print(report: &PackReport, output: &mut Output) -> Result<()> {
     ))
 }
 
-fn local_options(args: &PackArgs, source: &dyn Source) -> LocalOptions {
+pub(super) fn local_options(run: &RunArgs, source: &dyn Source) -> LocalOptions {
     LocalOptions {
-        durable: !args.run.no_fsync,
-        direct: args.run.direct_io,
+        durable: !run.no_fsync,
+        direct: run.direct_io,
         expected_bytes: source.listing().iter().map(|file| file.len).sum(),
     }
 }
@@ -155,7 +155,7 @@ fn format_options(args: &PackArgs) -> Result<FormatOptions> {
     Ok(options)
 }
 
-fn level(level: Option<i32>, compression: Compression) -> Result<Option<i32>> {
+pub(super) fn level(level: Option<i32>, compression: Compression) -> Result<Option<i32>> {
     let levels = compression.levels();
     match level {
         Some(level) if compression == Compression::None => {

@@ -238,7 +238,8 @@ impl fmt::Debug for AugmentedSource {
     }
 }
 
-fn pour(mut bytes: &[u8], sink: &mut dyn Sink) -> shardpack_store::Result<()> {
+/// Moves bytes into a sink.
+pub(crate) fn pour(mut bytes: &[u8], sink: &mut dyn Sink) -> shardpack_store::Result<()> {
     while !bytes.is_empty() {
         let space = sink.space()?;
         let (head, tail) = bytes.split_at(space.len().min(bytes.len()));

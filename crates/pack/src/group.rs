@@ -1,6 +1,7 @@
 //! Files into samples: which files share a key, and what each is called inside the sample.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use shardpack_formats::Label;
@@ -9,6 +10,7 @@ use shardpack_store::{File, FileId, Listing};
 use crate::error::Offenders;
 use crate::naming::Naming;
 use crate::options::{Order, PackOptions, Policy};
+use crate::reshard::Catalog;
 use crate::{Error, Result};
 
 /// Number of a sample, in key order of its folder.
@@ -19,17 +21,19 @@ pub(crate) type SampleId = u32;
 #[derive(Debug)]
 pub(crate) struct Samples<'l> {
     listing: &'l Listing,
-    naming: Naming,
+    naming: Naming<'l>,
     rows: Vec<Row>,
     members: Vec<FileId>,
     /// Distinct labels; number 0 is no label.
     pub(crate) labels: Vec<Label>,
-    /// Classes by id, where labels have names.
-    pub(crate) classes: Vec<String>,
+    /// Ids of classes, where labels have names.
+    pub(crate) classes: BTreeMap<String, u64>,
     /// Header ids given by a `.lst`, by sample; empty without one.
     pub(crate) ids: Vec<u64>,
     /// What was left out, by reason.
     pub(crate) skipped: Vec<(String, u64)>,
+    /// What is known of samples that were packed before.
+    pub(crate) catalog: Option<&'l Catalog>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +61,10 @@ pub(crate) fn group<'l>(listing: &'l Listing, options: &PackOptions) -> Result<S
         rows: Vec::new(),
         members: Vec::new(),
         labels: vec![Label::default()],
-        classes: Vec::new(),
+        classes: BTreeMap::new(),
         ids: Vec::new(),
         skipped: listing.skipped.clone(),
+        catalog: None,
     };
     samples.members = samples.select(options)?;
     samples.sort_members();
@@ -78,6 +83,28 @@ pub(crate) fn group<'l>(listing: &'l Listing, options: &PackOptions) -> Result<S
 }
 
 impl<'l> Samples<'l> {
+    /// The samples of a dataset, which are grouped already.
+    pub(crate) fn of(catalog: &'l Catalog) -> Self {
+        let listing = catalog.listing();
+        let mut samples = Samples {
+            listing,
+            naming: Naming::given(catalog.cuts()),
+            rows: Vec::with_capacity(catalog.taken()),
+            members: Vec::with_capacity(listing.len()),
+            labels: catalog.labels().to_vec(),
+            classes: catalog.classes().clone(),
+            ids: catalog.ids().to_vec(),
+            skipped: listing.skipped.clone(),
+            catalog: Some(catalog),
+        };
+        for (files, label) in catalog.samples() {
+            samples.rows.push(Row { first: samples.members.len() as u32, label });
+            samples.members.extend(files);
+        }
+        samples.members.shrink_to_fit();
+        samples
+    }
+
     /// Number of samples.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
@@ -323,6 +350,7 @@ impl<'l> Samples<'l> {
     pub(crate) fn memory(&self) -> usize {
         self.listing.memory()
             + self.naming.memory()
+            + self.catalog.map_or(0, Catalog::memory)
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
     }
@@ -358,12 +386,41 @@ impl<'l> Samples<'l> {
                 };
                 ids.par_sort_by_cached_key(|&id| key(id));
             }
+            Order::Label => {
+                let ranks = self.label_ranks();
+                ids.par_sort_by_cached_key(|&id| {
+                    let mut key = String::new();
+                    self.key(id, &mut key);
+                    (ranks[self.label_number(id) as usize], key)
+                });
+            }
             Order::Source => {
                 let first = |id: &SampleId| self.members(*id).iter().min().copied();
                 ids.par_sort_by_key(first);
             }
         }
         ids
+    }
+
+    /// The place of each label among all: by its numbers, then by its text; no label comes first.
+    fn label_ranks(&self) -> Vec<u32> {
+        let compare = |a: &u32, b: &u32| {
+            let (a, b) = (&self.labels[*a as usize], &self.labels[*b as usize]);
+            let numbers = a.values.iter().zip(&b.values).map(|(a, b)| a.total_cmp(b));
+            let first = numbers.into_iter().find(|order| order.is_ne());
+            first
+                .unwrap_or_else(|| a.values.len().cmp(&b.values.len()))
+                .then_with(|| a.text.cmp(&b.text))
+        };
+        let mut sorted: Vec<u32> = (0..self.labels.len() as u32).collect();
+        sorted.sort_by(compare);
+        let mut ranks = vec![0; sorted.len()];
+        let mut rank = 0;
+        for pair in sorted.windows(2) {
+            rank += u32::from(compare(&pair[0], &pair[1]).is_ne());
+            ranks[pair[1] as usize] = rank;
+        }
+        ranks
     }
 }
 

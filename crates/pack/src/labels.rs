@@ -53,7 +53,7 @@ fn from_folders(samples: &mut Samples<'_>, options: &PackOptions) -> Result<()> 
     for (id, (name, slot)) in names.iter_mut().enumerate() {
         *slot = samples.labels.len() as u32;
         samples.labels.push(Label { values: vec![id as f64], text: Some(name.clone()) });
-        samples.classes.push(name.clone());
+        samples.classes.insert(name.clone(), id as u64);
     }
     for sample in 0..samples.len() as SampleId {
         let class = class(&samples.folder(sample));
@@ -74,7 +74,7 @@ fn number(rows: &[Row], samples: &mut Samples<'_>) -> Vec<Label> {
     let mut classes: Vec<&String> = rows.iter().flat_map(|r| &r.values).collect();
     classes.sort();
     classes.dedup();
-    samples.classes = classes.iter().copied().cloned().collect();
+    samples.classes = classes.iter().copied().cloned().zip(0..).collect();
     let id = |v: &String| classes.binary_search(&v).map_or(-1.0, |i| i as f64);
     let label = |r: &Row| Label {
         values: r.values.iter().map(id).collect(),

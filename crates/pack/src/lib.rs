@@ -26,6 +26,7 @@ mod progress;
 mod prove;
 mod publish;
 mod report;
+mod reshard;
 mod shard;
 mod sources;
 mod staging;
@@ -47,6 +48,9 @@ pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Sp
 pub use pack::{dry_run, pack};
 pub use progress::{Progress, Stage};
 pub use report::{PackReport, PlanReport, PlannedShard};
+pub use reshard::{
+    DatasetSource, Duplicates, Fold, ReshardReport, Selection, SourceOptions, dry_reshard, reshard,
+};
 
 pub use shardpack_dataset::{Dataset, DatasetShard, ForeignOptions};
 

@@ -10,8 +10,11 @@ use crate::options::{Grouping, PackOptions};
 
 /// The rule of a run, and what it found where finding it again would be slow.
 #[derive(Debug)]
-pub(crate) struct Naming {
+pub(crate) struct Naming<'l> {
     bare_field: Option<String>,
+    /// Where the key ends in each file's name, where the source knows: a sample of a dataset keeps
+    /// its key and fields, whatever dots they have.
+    cuts: Option<&'l [u32]>,
     /// Places of key and field by file, where a pattern says them: names are wanted half a dozen
     /// times, and a match costs microseconds.
     spans: Option<Vec<Spans>>,
@@ -30,7 +33,12 @@ struct Cut<'p> {
     field: &'p str,
 }
 
-impl Naming {
+impl<'l> Naming<'l> {
+    /// The names of a dataset's samples.
+    pub(crate) fn given(cuts: &'l [u32]) -> Self {
+        Self { bare_field: None, cuts: Some(cuts), spans: None }
+    }
+
     pub(crate) fn new(listing: &Listing, options: &PackOptions) -> Self {
         let spans = match &options.grouping {
             Grouping::FirstDot => None,
@@ -41,7 +49,7 @@ impl Naming {
                     .collect(),
             ),
         };
-        Self { bare_field: options.bare_field.clone(), spans }
+        Self { bare_field: options.bare_field.clone(), cuts: None, spans }
     }
 
     /// True when names alone tell which files belong together.
@@ -66,6 +74,9 @@ impl Naming {
     /// Name of the field that a file becomes: lower case, as readers fold it.
     pub(crate) fn field<'n>(&'n self, listing: &'n Listing, id: FileId) -> Cow<'n, str> {
         let file = listing.file(id);
+        if let Some(at) = self.cuts {
+            return given(file, at[id as usize]).1.into();
+        }
         let field = match &self.spans {
             None => self.cut(file.text.unwrap_or_default()).map_or("", |cut| cut.field).into(),
             Some(spans) => part(file, spans[id as usize].field),
@@ -87,7 +98,10 @@ impl Naming {
             key.push_str(std::str::from_utf8(file.dir).unwrap_or_default());
             key.push('/');
         }
-        key.push_str(self.cut(name).map_or(name, |cut| cut.stem));
+        key.push_str(match self.cuts {
+            Some(at) => given(file, at[id as usize]).0,
+            None => self.cut(name).map_or(name, |cut| cut.stem),
+        });
     }
 
     /// True when two files have the same key.
@@ -116,6 +130,13 @@ impl Naming {
             (None, None) => None,
         }
     }
+}
+
+/// The parts of a name whose key ends at `at`, where a dot stands.
+fn given(file: File<'_>, at: u32) -> (&str, &str) {
+    let name = file.text.unwrap_or_default();
+    let (stem, field) = name.split_at_checked(at as usize).unwrap_or((name, ""));
+    (stem, field.get(1..).unwrap_or_default())
 }
 
 fn find(pattern: &Regex, file: &File<'_>) -> Option<Spans> {

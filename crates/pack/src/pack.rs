@@ -11,7 +11,7 @@ use crate::group::{Samples, group};
 use crate::options::PackOptions;
 use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
-use crate::publish::publish;
+use crate::publish::{Prove, publish};
 use crate::report::{PackReport, PlanReport};
 use crate::staging::{self, Found, Identity};
 use crate::{Error, Result, difference, labels};
@@ -38,7 +38,18 @@ pub fn pack(
     options: &PackOptions,
     progress: &Progress,
 ) -> Result<PackReport> {
-    let (samples, plan, format) = prepare(source, options, progress)?;
+    run(source, prepare(source, options, progress)?, store, options, progress, &|_| Ok(()))
+}
+
+/// The path from a plan on. `prove` sees the manifest before it is written.
+pub(crate) fn run(
+    source: &dyn Source,
+    (samples, plan, format): Prepared<'_>,
+    store: &dyn Store,
+    options: &PackOptions,
+    progress: &Progress,
+    prove: Prove<'_>,
+) -> Result<PackReport> {
     let identity = identity(source, &samples, &plan, options);
     let _lock = store.lock("")?; // one run at a time, to the end
     let changed = || difference::first(store, &samples, &*format);
@@ -63,7 +74,7 @@ pub fn pack(
     };
     execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
     progress.enter(Stage::Publish);
-    let manifest = publish(&context, &identity)?;
+    let manifest = publish(&context, &identity, prove)?;
     let report = PackReport::new(store, &samples, &plan, &manifest, resumed);
     Ok(PackReport { doubts, ..report })
 }
@@ -78,7 +89,8 @@ pub fn dry_run(
     Ok(PlanReport::new(&samples, &plan, options))
 }
 
-type Prepared<'s> = (Samples<'s>, Plan, Box<dyn Format>);
+/// What is packed, where it goes, and how it looks there.
+pub(crate) type Prepared<'s> = (Samples<'s>, Plan, Box<dyn Format>);
 
 fn prepare<'s>(
     source: &'s dyn Source,
@@ -87,9 +99,18 @@ fn prepare<'s>(
 ) -> Result<Prepared<'s>> {
     options.check()?;
     progress.enter(Stage::Plan);
-    let format = shardpack_formats::open(&options.format, &options.format_options)?;
     let mut samples = group(source.listing(), options).map_err(|error| name(error, source))?;
     labels::assign(&mut samples, options)?;
+    decide(samples, options, progress)
+}
+
+/// Plans samples whose labels are known.
+pub(crate) fn decide<'s>(
+    mut samples: Samples<'s>,
+    options: &PackOptions,
+    progress: &Progress,
+) -> Result<Prepared<'s>> {
+    let format = shardpack_formats::open(&options.format, &options.format_options)?;
     let plan = plan(&mut samples, &*format, options)?;
     progress.files_planned.store(samples.files() as u64, std::sync::atomic::Ordering::Relaxed);
     progress.bytes_planned.store(plan.body_bytes, std::sync::atomic::Ordering::Relaxed);
@@ -118,12 +139,19 @@ fn identity(
         version: 1,
         tool: format!("shardpack {}", env!("CARGO_PKG_VERSION")),
         source: source.describe(),
-        options: options.describe().into_iter().collect::<BTreeMap<_, _>>(),
+        options: described(samples, options),
         samples: samples.len() as u64,
         shards: plan.shards.len() as u64,
         fingerprint: hex(plan.fingerprint),
         stamps: hex(plan.stamps),
     }
+}
+
+/// The options that decide bytes, those that chose the samples included.
+fn described(samples: &Samples<'_>, options: &PackOptions) -> BTreeMap<String, String> {
+    let mut all = options.describe();
+    all.extend(samples.catalog.iter().flat_map(|catalog| catalog.described().clone()));
+    all
 }
 
 /// Counts what earlier runs did.

@@ -167,13 +167,23 @@ pub(crate) fn plan(
             return Err(Error::EmptySource { what: "the source: every name was refused".into() });
         }
     } else {
-        refused.refuse(format!(
-            "{} readers would misread these names; rename the files or leave them out with --exclude or --bad-names skip",
-            format.name()
-        ))?;
+        let way_out = match samples.catalog {
+            None => "rename the files or leave them out with --exclude or --bad-names skip",
+            Some(_) => {
+                "rename fields with --rename, or leave these samples out with --bad-names skip"
+            }
+        };
+        refused
+            .refuse(format!("{} readers would misread these names; {way_out}", format.name()))?;
     }
+    let way_out = match samples.catalog {
+        None => "",
+        Some(_) => {
+            "; choose fields with --fields or --drop-field, names with --rename, or leave labels behind with --drop-labels"
+        }
+    };
     std::mem::take(&mut measured.others)
-        .refuse(format!("{} cannot hold these samples", format.name()))?;
+        .refuse(format!("{} cannot hold these samples{way_out}", format.name()))?;
 
     let ordered = samples.ordered(options.order, std::mem::take(&mut measured.hashes));
     let mut plan = Plan {

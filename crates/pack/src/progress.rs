@@ -59,6 +59,13 @@ impl Progress {
         self.stop.load(Relaxed)
     }
 
+    /// Forgets what was counted while a source was listed.
+    pub(crate) fn reset(&self) {
+        for counter in [&self.files, &self.bytes, &self.shards] {
+            counter.store(0, Relaxed);
+        }
+    }
+
     pub(crate) fn add(&self, files: u64, bytes: u64) {
         self.files.fetch_add(files, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);

@@ -21,8 +21,15 @@ use crate::{Error, Result};
 /// Where the map from class names to ids lies.
 pub(crate) const LABELS: &str = "labels.json";
 
-/// Moves what is staged to its place and writes the manifest.
-pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
+/// Looks at a manifest that is about to be written; an error keeps it from being.
+pub(crate) type Prove<'p> = &'p dyn Fn(&Manifest) -> Result<()>;
+
+/// Moves what is staged to its place and writes the manifest, if `prove` lets it.
+pub(crate) fn publish(
+    context: &Context<'_>,
+    identity: &Identity,
+    prove: Prove<'_>,
+) -> Result<Manifest> {
     let store = context.store;
     let mut manifest = head(context, identity)?;
     let rows = each(context.plan.shards.len(), readers(context), &Progress::default(), |i| {
@@ -31,6 +38,7 @@ pub(crate) fn publish(context: &Context<'_>, identity: &Identity) -> Result<Mani
     for (entry, fields) in rows {
         manifest.push(entry, &fields)?;
     }
+    prove(&manifest)?;
     foreign::write(context)?;
     if let Some(labels) = &manifest.labels {
         let map =
@@ -90,7 +98,7 @@ fn head(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
     let fingerprint = u128::from_str_radix(&identity.fingerprint, 16);
     manifest.plan = fingerprint.ok().map(Fingerprint);
     if !context.samples.classes.is_empty() {
-        let classes = context.samples.classes.iter().cloned().zip(0..).collect();
+        let classes = context.samples.classes.clone();
         manifest.labels = Some(Labels { map: Some(LABELS.into()), classes });
     }
     Ok(manifest)

@@ -28,6 +28,10 @@ pub(crate) fn note(
         let path = match body {
             Body::Inline(_) => None,
             Body::File(id) => {
+                if let Some(named) = context.samples.catalog.and_then(|c| c.original(*id)) {
+                    line(record, field.name, named, lines);
+                    continue;
+                }
                 let file = context.samples.listing().file(*id);
                 if file.is_called(shape.key, field.name) {
                     continue;
@@ -35,11 +39,15 @@ pub(crate) fn note(
                 Some(String::from_utf8_lossy(&file.path()).into_owned())
             }
         };
-        // Writing to memory does not fail.
-        let line = serde_json::to_vec(&(record, field.name, path)).unwrap_or_default();
-        lines.extend_from_slice(&line);
-        lines.push(b'\n');
+        line(record, field.name, path.as_deref(), lines);
     }
+}
+
+fn line(record: usize, field: &str, path: Option<&str>, lines: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let line = serde_json::to_vec(&(record, field, path)).unwrap_or_default();
+    lines.extend_from_slice(&line);
+    lines.push(b'\n');
 }
 
 /// What a file of names says: by record and field, the file's path, or none for a label.

@@ -11,6 +11,7 @@ use shardpack_store::Upload;
 use crate::context::Context;
 use crate::execute::interrupted;
 use crate::plan::{Body, Shaper};
+use crate::reshard::Broken;
 use crate::stream::Compressed;
 use crate::writer::{Bodies, Output, Writer, Written};
 use crate::{Error, Result, sources};
@@ -165,6 +166,9 @@ impl Unit {
             writer
                 .record(layout, &shape, from, word.unwrap_or(0), scan, written)
                 .map_err(|error| name_sample(error, &plan.path, shape.key))?;
+            if let Some(catalog) = context.samples.catalog {
+                catalog.prove(shape.key, bodies, &written.fields)?;
+            }
             if !written.splits.is_empty() {
                 done.splits.insert(place, std::mem::take(&mut written.splits));
             }
@@ -291,9 +295,10 @@ impl<'a> DoneRecord<'a> {
     }
 }
 
-/// Errors of the destination say enough; those about a sample name it.
+/// Errors of the destination say enough; those about a sample name it, or the record it is from.
 fn name_sample(error: Error, shard: &str, key: &str) -> Error {
     match error {
+        Error::Store(error) => Broken::told(error, key),
         Error::Format(source) => Error::Record { shard: shard.into(), key: key.into(), source },
         other => other,
     }

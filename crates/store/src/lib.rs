@@ -36,5 +36,5 @@ pub use process::PerProcess;
 pub use s3::{
     OnRetry, Retried, S3, S3Encryption, S3Objects, S3Options, S3Rules, S3Store, S3Tree, S3Uri,
 };
-pub use source::{Bytes, Sink, Source};
+pub use source::{Bytes, Sink, Source, pour_at};
 pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Traffic, Upload};

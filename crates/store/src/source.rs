@@ -1,8 +1,9 @@
 //! Files to pack.
 
 use std::io;
+use std::ops::Range;
 
-use crate::{Error, FileId, Listing, Result};
+use crate::{Error, FileId, Listing, Object, Result};
 
 /// A set of files, listed once. Safe to read from many threads at a time.
 pub trait Source: Send + Sync {
@@ -49,6 +50,24 @@ pub(crate) fn pour(
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(fail(e)),
+        }
+    }
+    Ok(at)
+}
+
+/// Moves the bytes of `range` from an object into `sink`; returns where they ended, which is before
+/// the range's end when the object ends there.
+pub fn pour_at(object: &dyn Object, range: Range<u64>, sink: &mut dyn Sink) -> Result<u64> {
+    let mut at = range.start;
+    while at < range.end {
+        let space = sink.space()?;
+        let want = space.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
+        match object.read_at(at, &mut space[..want])? {
+            0 => break,
+            n => {
+                sink.advance(n)?;
+                at += n as u64;
+            }
         }
     }
     Ok(at)

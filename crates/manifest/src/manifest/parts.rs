@@ -55,16 +55,19 @@ pub enum Order {
     Shuffle(u64),
     /// Sorted by key.
     Key,
+    /// Sorted by label, equal ones by key.
+    Label,
     /// As the source lists them, or as found in shards that were not packed.
     Source,
 }
 
-/// `shuffle:SEED`, `key` or `source`.
+/// `shuffle:SEED`, `key`, `label` or `source`.
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shuffle(seed) => write!(f, "shuffle:{seed}"),
             Self::Key => f.write_str("key"),
+            Self::Label => f.write_str("label"),
             Self::Source => f.write_str("source"),
         }
     }
@@ -76,6 +79,7 @@ impl FromStr for Order {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "key" => return Ok(Self::Key),
+            "label" => return Ok(Self::Label),
             "source" => return Ok(Self::Source),
             _ => {}
         }
@@ -84,7 +88,9 @@ impl FromStr for Order {
             .map(Self::Shuffle)
             .filter(|order| order.to_string() == text)
             .ok_or_else(|| {
-                Error::unsupported(format!("order {text:?}; known: shuffle:SEED, key, source"))
+                Error::unsupported(format!(
+                    "order {text:?}; known: shuffle:SEED, key, label, source"
+                ))
             })
     }
 }

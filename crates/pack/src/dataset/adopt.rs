@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
-use shardpack_formats::{Compression, Position, Skipped};
-use shardpack_manifest::{
-    FieldTotals, IndexBuilder, IndexEntry, IndexField, Manifest, Order, RecordFormat, Shard,
-    ShardFile, Sidecar,
-};
+use shardpack_formats::{Compression, Skipped};
+use shardpack_manifest::{FieldTotals, Manifest, Order, RecordFormat, Shard, Sidecar};
 use shardpack_store::PutMode;
 
 use super::Dataset;
-use super::keys::{KeyPlace, duplicates, hash, of_record};
-use super::ls::unreadable;
-use super::scan::{Next, ScanBudget, Scanned, scan};
-use super::strict::fields;
+use super::indexed::{Indexed, indexed};
+use super::keys::{KeyPlace, duplicates, hash};
 use crate::error::Offenders;
 use crate::parallel::each;
 use crate::progress::{Progress, Stage};
@@ -155,44 +150,13 @@ fn one(
 ) -> Result<Adopted> {
     let shard = &dataset.shards()[number];
     let object = dataset.store().open(&shard.path)?;
-    let mut builder = IndexBuilder::default();
     let mut keys = Vec::new();
-    let mut each = |scanned: Scanned<'_>| {
-        let key = of_record(dataset, number, &scanned);
-        let fields: Vec<IndexField<'_>> = fields(&scanned).collect();
-        let record = scanned.record;
-        builder.push(&IndexEntry {
-            key: &key,
-            id: record.sample.id,
-            label: &record.sample.label,
-            offset: record.offset,
-            len: record.len,
-            crc32c: record.crc32c,
-            fields: &fields,
+    let memory = (options.memory, options.jobs);
+    let Indexed { bytes, file, summary, skipped } =
+        indexed(dataset, number, &*object, memory, progress, &mut |key, record| {
+            let (shard, record) = (number as u32, record as u32);
+            keys.push(KeyPlace { hash: hash(key), shard, record });
         })?;
-        let (shard, record) = (number as u32, scanned.number as u32);
-        keys.push(KeyPlace { hash: hash(&key), shard, record });
-        Ok(Next::Record)
-    };
-    let budget = ScanBudget::new(options.memory, options.jobs);
-    let start = Position::default();
-    let end = scan(dataset, number, &*object, start, budget, progress, &mut each)?;
-    if let Some(error) = &end.error {
-        return Err(unreadable(&shard.path, error));
-    }
-    if end.bytes != object.len() {
-        let reason = format!("{} bytes follow its end", object.len() - end.bytes);
-        return Err(Error::Shard { shard: shard.path.clone(), reason });
-    }
-    let summary = builder.summary();
-    let file = ShardFile {
-        format: dataset.format().into(),
-        compression: shard.compression,
-        stream_bytes: end.stream_bytes,
-        bytes: end.bytes,
-        crc64nvme: end.crc64,
-    };
-    let bytes = builder.finish(&file)?;
     let path = index_path(&shard.path);
     dataset.store().put(&staged(dataset.store(), &path), &bytes, PutMode::Replace)?;
     let row = Shard {
@@ -208,7 +172,7 @@ fn one(
         index: Sidecar::of(path, &bytes),
         sources: None,
     };
-    Ok(Adopted { shard: row, fields: summary.fields, keys, skipped: end.skipped })
+    Ok(Adopted { shard: row, fields: summary.fields, keys, skipped })
 }
 
 fn publish(
@@ -266,7 +230,7 @@ fn refuse_duplicates(dataset: &Dataset<'_>, places: Vec<KeyPlace>) -> Result<()>
 }
 
 /// What shards hold that is in no sample, as reason and count.
-pub(super) fn skipped_rows(skipped: &[Skipped]) -> Vec<(String, u64)> {
+pub(crate) fn skipped_rows(skipped: &[Skipped]) -> Vec<(String, u64)> {
     let sum = |count: fn(&Skipped) -> u64| skipped.iter().map(count).sum::<u64>();
     let first = skipped.iter().find_map(|s| s.first.as_deref());
     let example = first.map(|name| format!(", such as {name:?}")).unwrap_or_default();

@@ -165,7 +165,7 @@ pub(super) fn matching(dataset: &Dataset<'_>, pattern: Option<&str>) -> Result<V
 }
 
 /// `*` crosses no slash, `**` does.
-fn glob(pattern: &str) -> Result<GlobMatcher> {
+pub(crate) fn glob(pattern: &str) -> Result<GlobMatcher> {
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|e| Error::Usage(e.to_string()))
 }

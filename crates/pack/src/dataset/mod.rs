@@ -10,6 +10,7 @@ mod cat;
 mod check;
 mod delete;
 mod diff;
+mod indexed;
 mod info;
 mod keys;
 mod ls;
@@ -28,6 +29,12 @@ mod why;
 mod tests;
 
 pub(crate) use shardpack_dataset::{Dataset, DatasetShard};
+
+pub(crate) use adopt::skipped_rows;
+pub(crate) use indexed::indexed;
+pub(crate) use ls::glob;
+pub(crate) use sidecar::names;
+pub(crate) use unpack::decode;
 
 pub use adopt::{AdoptOptions, AdoptReport, adopt};
 pub use cat::{CatOptions, cat};

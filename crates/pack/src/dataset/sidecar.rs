@@ -9,7 +9,7 @@ pub(super) use crate::sources::Names;
 
 /// The names of shard `number`'s files; empty where key and field tell them all. Damage is an
 /// error: wrong names are worse than none.
-pub(super) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
+pub(crate) fn names(dataset: &Dataset<'_>, number: usize) -> Result<Names> {
     let row = dataset.manifest().and_then(|m| m.shards.get(number));
     let Some((row, file)) = row.and_then(|row| Some((row, row.sources.as_ref()?))) else {
         return Ok(Names::new());

@@ -420,7 +420,7 @@ fn is_damage(error: &io::Error) -> bool {
 }
 
 /// Decodes the only record in `bytes`.
-pub(super) fn decode(dataset: &Dataset<'_>, bytes: &[u8]) -> shardpack_formats::Result<Record> {
+pub(crate) fn decode(dataset: &Dataset<'_>, bytes: &[u8]) -> shardpack_formats::Result<Record> {
     let mut record = Record::default();
     let mut options = dataset.decode().clone();
     options.max_record = bytes.len() as u64;

@@ -1,0 +1,432 @@
+//! What is known of the samples that are taken, as arrays.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use shardpack_formats::{Label, Position};
+use shardpack_store::{FileId, Listing, ListingBuilder};
+
+use super::shards::Broken;
+use crate::plan::Body;
+use crate::{Error, Result};
+
+/// The samples of one or more datasets: their files, labels and places.
+///
+/// A file is a field of a sample. Its stamp in the listing is the crc32c of its body.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    listing: Listing,
+    /// Where the key ends in each file's name.
+    cuts: Vec<u32>,
+    /// Shard of each file, over all inputs.
+    shards: Vec<u32>,
+    /// Its record there.
+    records: Vec<u32>,
+    /// Where its body lies there; [`NOWHERE`] where the record must be decoded.
+    offsets: Vec<u64>,
+    /// Bodies without a place, by file.
+    whole: Vec<Whole>,
+    /// Names of their fields in the records.
+    stored: Vec<String>,
+    originals: Originals,
+    samples: Vec<Row>,
+    /// Whether a sample is taken; samples that are not are few, or were asked to be left out.
+    taken: Vec<bool>,
+    labels: Vec<Label>,
+    ids: Vec<u64>,
+    classes: BTreeMap<String, u64>,
+    /// Names of the shards, for messages.
+    names: Vec<String>,
+    /// What was asked for, as flags and values.
+    pub(super) described: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    first: u32,
+    label: u32,
+}
+
+/// A body that is only had by decoding its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    file: FileId,
+    /// Its number among the record's fields.
+    pub(super) field: u32,
+    /// Its name there, which a rename does not change, in [`Catalog::stored`].
+    name: u32,
+    /// The record's place in the shard.
+    pub(super) offset: u64,
+    pub(super) len: u64,
+}
+
+/// Stands for a body that has no place.
+const NOWHERE: u64 = u64::MAX;
+
+/// Names that files had before they were first packed, where key and field do not tell them.
+#[derive(Debug, Default)]
+struct Originals {
+    /// File, and where its name ends in `text`. An empty name is that of a label.
+    ends: Vec<(FileId, u64)>,
+    text: String,
+}
+
+/// Where a body lies.
+#[derive(Debug)]
+pub(super) enum Place<'c> {
+    /// At an offset of the uncompressed shard.
+    At(u64),
+    /// In a record, under a name.
+    In(&'c Whole, &'c str),
+}
+
+impl Catalog {
+    pub(crate) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    pub(crate) fn cuts(&self) -> &[u32] {
+        &self.cuts
+    }
+
+    pub(crate) fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    pub(crate) fn classes(&self) -> &BTreeMap<String, u64> {
+        &self.classes
+    }
+
+    /// Header ids of the samples that are taken; empty where none are carried.
+    pub(crate) fn ids(&self) -> &[u64] {
+        &self.ids
+    }
+
+    /// Number of samples that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.iter().filter(|taken| **taken).count()
+    }
+
+    /// Files and label of each sample that is taken.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (Range<FileId>, u32)> {
+        let numbers = (0..self.samples.len()).filter(|i| self.taken[*i]);
+        numbers.map(|i| (self.files(i), self.samples[i].label))
+    }
+
+    /// The options that chose these samples.
+    pub(crate) fn described(&self) -> &BTreeMap<String, String> {
+        &self.described
+    }
+
+    /// The name that a file had before it was packed: none where key and field tell it, else the
+    /// path, or none for a label.
+    pub(crate) fn original(&self, file: FileId) -> Option<Option<&str>> {
+        let Originals { ends, text } = &self.originals;
+        let i = ends.binary_search_by_key(&file, |(file, _)| *file).ok()?;
+        let start = i.checked_sub(1).and_then(|i| ends.get(i)).map_or(0, |(_, end)| *end);
+        let name = text.get(start as usize..ends.get(i)?.1 as usize)?;
+        Some((!name.is_empty()).then_some(name))
+    }
+
+    /// Compares what was read of a sample with what its source's index says of it.
+    pub(crate) fn prove(&self, key: &str, bodies: &[Body], found: &[u32]) -> Result<()> {
+        for (body, found) in bodies.iter().zip(found) {
+            let Body::File(file) = *body else { continue };
+            let wanted = self.listing.file(file).stamp as u32;
+            if *found != wanted {
+                let (_, field) = self.split(file);
+                let reason = format!(
+                    "field {field:?} has crc32c {found:08x}, the source's index says {wanted:08x}: damaged, or changed since it was indexed"
+                );
+                return Err(self.broken(file, reason).into_error(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the record that holds a file.
+    pub(super) fn broken(&self, file: FileId, reason: String) -> Broken {
+        let i = file as usize;
+        let offset = match self.place(file) {
+            Place::At(offset) => offset,
+            Place::In(whole, _) => whole.offset,
+        };
+        let position = Position { record: u64::from(self.records[i]), offset };
+        Broken { shard: self.names[self.shards[i] as usize].clone(), position, reason }
+    }
+
+    /// Shard of a file.
+    pub(super) fn shard(&self, file: FileId) -> u32 {
+        self.shards[file as usize]
+    }
+
+    /// Where the body of a file lies in its shard.
+    pub(super) fn place(&self, file: FileId) -> Place<'_> {
+        match self.offsets[file as usize] {
+            NOWHERE => match self.whole.binary_search_by_key(&file, |whole| whole.file) {
+                Ok(i) => Place::In(&self.whole[i], &self.stored[self.whole[i].name as usize]),
+                Err(_) => Place::At(0), // there is one for each
+            },
+            offset => Place::At(offset),
+        }
+    }
+
+    /// Name of a shard, for messages.
+    pub(super) fn name(&self, shard: u32) -> &str {
+        &self.names[shard as usize]
+    }
+
+    /// Bytes of memory that this holds beside the listing.
+    pub(crate) fn memory(&self) -> usize {
+        let files = self.cuts.capacity() + self.shards.capacity() + self.records.capacity();
+        files * size_of::<u32>()
+            + self.offsets.capacity() * size_of::<u64>()
+            + self.whole.capacity() * size_of::<Whole>()
+            + self.originals.ends.capacity() * size_of::<(FileId, u64)>()
+            + self.originals.text.capacity()
+            + self.samples.capacity() * size_of::<Row>()
+            + self.taken.capacity()
+            + self.ids.capacity() * size_of::<u64>()
+    }
+
+    /// Number of samples, those that are not taken included.
+    pub(super) fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Files of sample `i`, taken or not.
+    pub(super) fn files(&self, i: usize) -> Range<FileId> {
+        let end = self.samples.get(i + 1).map_or(self.listing.len() as u32, |next| next.first);
+        self.samples[i].first..end
+    }
+
+    pub(super) fn label_number(&self, i: usize) -> u32 {
+        self.samples[i].label
+    }
+
+    /// Appends the key of sample `i` to `key`.
+    pub(super) fn key(&self, i: usize, key: &mut String) {
+        key.clear();
+        let id = self.samples[i].first;
+        let file = self.listing.file(id);
+        if !file.dir.is_empty() {
+            key.push_str(std::str::from_utf8(file.dir).unwrap_or_default());
+            key.push('/');
+        }
+        key.push_str(self.split(id).0);
+    }
+
+    /// Shard and record of sample `i`, for messages.
+    pub(super) fn whereabouts(&self, i: usize) -> String {
+        let first = self.samples[i].first as usize;
+        format!("{} record {}", self.names[self.shards[first] as usize], self.records[first])
+    }
+
+    /// Bytes of a sample's bodies.
+    pub(super) fn bytes(&self, i: usize) -> u64 {
+        self.files(i).map(|file| self.listing.file(file).len).fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn is_taken(&self, i: usize) -> bool {
+        self.taken[i]
+    }
+
+    /// Leaves samples out; `dropped` says which.
+    pub(super) fn leave_out(&mut self, reason: &str, dropped: impl IntoIterator<Item = usize>) {
+        let mut count = 0;
+        for i in dropped {
+            count += u64::from(std::mem::replace(&mut self.taken[i], false));
+        }
+        if count > 0 {
+            self.listing.skipped.push((reason.to_owned(), count));
+        }
+    }
+
+    /// Keeps the header ids of what is taken, or none of them.
+    pub(super) fn settle_ids(&mut self, keep: bool) {
+        let mut i = 0;
+        self.ids.retain(|_| {
+            i += 1;
+            keep && self.taken[i - 1]
+        });
+    }
+
+    /// True when two samples that are taken have the same header id.
+    pub(super) fn ids_collide(&self) -> bool {
+        let mut ids: Vec<u64> =
+            self.ids.iter().zip(&self.taken).filter(|(_, t)| **t).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// Key's last part and field of a file's name.
+    fn split(&self, file: FileId) -> (&str, &str) {
+        let name = self.listing.file(file).text.unwrap_or_default();
+        let at = self.cuts[file as usize] as usize;
+        (name.get(..at).unwrap_or_default(), name.get(at + 1..).unwrap_or_default())
+    }
+}
+
+/// Fills a [`Catalog`], sample by sample.
+#[derive(Debug)]
+pub(super) struct CatalogBuilder {
+    catalog: Catalog,
+    listing: ListingBuilder,
+    folders: HashMap<String, u32>,
+    numbers: HashMap<(Vec<u64>, Option<String>), u32>,
+    name: String,
+}
+
+/// A field that a sample brings.
+#[derive(Clone, Debug)]
+pub(super) struct NewField<'a> {
+    /// Its name from now on.
+    pub(super) name: &'a str,
+    pub(super) offset: Option<u64>,
+    pub(super) len: u64,
+    pub(super) crc32c: u32,
+    /// Its number in the record, and its name there.
+    pub(super) number: u32,
+    pub(super) stored: &'a str,
+    /// The name that its file had, or none for a label, where that is known.
+    pub(super) original: Option<Option<&'a str>>,
+}
+
+/// A sample that is added.
+#[derive(Debug)]
+pub(super) struct NewSample<'a> {
+    pub(super) key: &'a str,
+    pub(super) label: Label,
+    /// Header id, where its format has one.
+    pub(super) id: Option<u64>,
+    pub(super) shard: u32,
+    pub(super) record: u32,
+    /// Offset and length of the record.
+    pub(super) place: (u64, u64),
+    /// At least one, sorted by name.
+    pub(super) fields: &'a [NewField<'a>],
+}
+
+impl CatalogBuilder {
+    pub(super) fn new() -> Self {
+        let catalog = Catalog { labels: vec![Label::default()], ..Catalog::default() };
+        Self {
+            catalog,
+            listing: ListingBuilder::default(),
+            folders: HashMap::new(),
+            numbers: HashMap::new(),
+            name: String::new(),
+        }
+    }
+
+    /// Registers a shard; its number counts from 0.
+    pub(super) fn shard(&mut self, name: String) -> u32 {
+        self.catalog.names.push(name);
+        (self.catalog.names.len() - 1) as u32
+    }
+
+    /// Adds classes; fails where another input numbers them otherwise.
+    pub(super) fn classes(&mut self, classes: &BTreeMap<String, u64>, input: &str) -> Result<()> {
+        for (name, &id) in classes {
+            let known = self.catalog.classes.iter().find(|(n, i)| *n == name || **i == id);
+            match known {
+                Some((other, &at)) if other != name || at != id => {
+                    return Err(Error::Usage(format!(
+                        "class {name:?} is {id} in {input}, but {other:?} is {at} in a source before it: their labels mean different things; give one of them the other's class ids, or leave labels behind with --drop-labels"
+                    )));
+                }
+                Some(_) => {}
+                None => {
+                    self.catalog.classes.insert(name.clone(), id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a sample.
+    pub(super) fn push(&mut self, sample: &NewSample<'_>) -> Result<()> {
+        let first = self.catalog.cuts.len();
+        if u32::try_from(first + sample.fields.len()).is_err() {
+            return Err(Error::Usage("more than 2^32 fields: reshard in parts".into()));
+        }
+        let label = self.label(&sample.label);
+        self.catalog.samples.push(Row { first: first as u32, label });
+        self.catalog.taken.push(true);
+        self.catalog.ids.extend(sample.id);
+        // An empty folder would lose the slash of a key like "/a".
+        let (folder, stem) = match sample.key.rsplit_once('/') {
+            Some((folder, stem)) if !folder.is_empty() => (folder, stem),
+            _ => ("", sample.key),
+        };
+        let folder = match self.folders.get(folder) {
+            Some(&known) => known,
+            None => {
+                let new = self.listing.dir(folder.as_bytes());
+                self.folders.insert(folder.to_owned(), new);
+                new
+            }
+        };
+        for field in sample.fields {
+            self.file(folder, stem, sample, field);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, folder: u32, stem: &str, sample: &NewSample<'_>, field: &NewField<'_>) {
+        let catalog = &mut self.catalog;
+        let id = catalog.cuts.len() as FileId;
+        self.name.clear();
+        self.name.push_str(stem);
+        self.name.push('.');
+        self.name.push_str(field.name);
+        self.listing.file(folder, self.name.as_bytes(), field.len, u64::from(field.crc32c));
+        catalog.cuts.push(stem.len() as u32);
+        catalog.shards.push(sample.shard);
+        catalog.records.push(sample.record);
+        catalog.offsets.push(field.offset.unwrap_or(NOWHERE));
+        if field.offset.is_none() {
+            let known = catalog.stored.iter().position(|name| name == field.stored);
+            let name = known.unwrap_or_else(|| {
+                catalog.stored.push(field.stored.to_owned());
+                catalog.stored.len() - 1
+            });
+            catalog.whole.push(Whole {
+                file: id,
+                field: field.number,
+                name: name as u32,
+                offset: sample.place.0,
+                len: sample.place.1,
+            });
+        }
+        if let Some(original) = field.original {
+            let Originals { ends, text } = &mut catalog.originals;
+            text.push_str(original.unwrap_or_default());
+            ends.push((id, text.len() as u64));
+        }
+    }
+
+    /// Number of a label.
+    fn label(&mut self, label: &Label) -> u32 {
+        if label.is_empty() {
+            return 0;
+        }
+        let bits = label.values.iter().map(|v| v.to_bits()).collect();
+        let labels = &mut self.catalog.labels;
+        *self.numbers.entry((bits, label.text.clone())).or_insert_with(|| {
+            labels.push(label.clone());
+            (labels.len() - 1) as u32
+        })
+    }
+
+    /// The catalog, with what was left out so far and why.
+    pub(super) fn finish(self, skipped: Vec<(String, u64)>) -> Catalog {
+        let mut catalog = self.catalog;
+        catalog.listing = self.listing.finish(skipped);
+        // Some inputs have header ids, some have none: then nobody's mean anything.
+        if catalog.ids.len() != catalog.samples.len() {
+            catalog.ids = Vec::new();
+        }
+        catalog
+    }
+}
