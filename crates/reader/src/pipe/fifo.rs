@@ -172,7 +172,10 @@ impl Read for Fifo {
                 Err(Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let wait = wait.get_or_insert_with(|| Wait::new(self.limit, &self.stop));
+            let wait = wait.get_or_insert_with(|| {
+                self.stop.waiting();
+                Wait::new(self.limit, &self.stop)
+            });
             if !is_ready(&self.file)? {
                 wait.in_time(&self.name, Awaited::Bytes { after: self.bytes })?;
             }

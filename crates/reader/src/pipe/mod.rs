@@ -117,6 +117,10 @@ impl Source for Pipe {
     fn is_joined(&self) -> bool {
         true
     }
+
+    fn says_when_it_waits(&self) -> bool {
+        true
+    }
 }
 
 /// The one stream of an epoch.

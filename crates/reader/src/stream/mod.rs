@@ -62,8 +62,8 @@ mod work;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use contents::Contents;
 pub use objects::Objects;
@@ -91,21 +91,46 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Whether all shards stand one after the other in one stream.
     fn is_joined(&self) -> bool;
+
+    /// Whether its streams call [`Stop::waiting`] before they wait for bytes. What was read is handed
+    /// over then; else it is before every read. Default false.
+    fn says_when_it_waits(&self) -> bool {
+        false
+    }
 }
 
-/// Tells a thread that waits for bytes that nobody wants them any more.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+/// Between a stream and those who want its bytes: it learns that nobody wants them any more, and
+/// tells that it waits for them.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<Signals>);
+
+#[derive(Default)]
+struct Signals {
+    stopped: AtomicBool,
+    waiting: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
 
 impl Stop {
     /// Stops.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.stopped.store(true, Ordering::Release);
     }
 
     /// Whether it was told to stop.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.stopped.load(Ordering::Acquire)
+    }
+
+    /// Called by a stream before it waits for bytes.
+    pub fn waiting(&self) {
+        if let Some(told) = self.0.waiting.get() {
+            told();
+        }
+    }
+
+    /// What is done before a stream waits. Once.
+    fn when_waiting(&self, told: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.waiting.set(Box::new(told));
     }
 
     /// An error if it was told to stop. Nobody sees it.
@@ -114,5 +139,11 @@ impl Stop {
             true => Err(io::Error::other("stopped")),
             false => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stop").field(&self.is_set()).finish()
     }
 }

@@ -7,7 +7,7 @@ use crate::stats::Skipped;
 use crate::{Result, Sample};
 
 /// Bytes and samples after which a batch is handed over, where the stream does not wait before.
-const BATCH: (usize, usize) = (256 << 10, 256);
+const BATCH: (usize, usize) = (1 << 20, 256);
 
 /// Samples that were read together, and what happened on the way.
 #[derive(Debug, Default)]
@@ -107,11 +107,13 @@ pub(super) struct Outbox {
     /// Locked by the one thread alone; a lock all the same, because readers of streams must be
     /// `Send`.
     batch: Mutex<Batch>,
+    /// Hands over before every read: the stream does not say when it waits.
+    eager: bool,
 }
 
 impl Outbox {
-    pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, batch: Mutex::default() }
+    pub(super) fn new(queue: Arc<Queue>, eager: bool) -> Self {
+        Self { queue, batch: Mutex::default(), eager }
     }
 
     fn batch(&self) -> MutexGuard<'_, Batch> {
@@ -135,6 +137,13 @@ impl Outbox {
     /// Notes bytes that were read.
     pub(super) fn read(&self, bytes: usize) {
         self.batch().read += bytes as u64;
+    }
+
+    /// Hands over what there is, if the read that follows may wait unheard.
+    pub(super) fn before_read(&self) {
+        if self.eager {
+            self.flush();
+        }
     }
 
     /// Hands over the samples that there are.

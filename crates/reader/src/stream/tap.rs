@@ -66,7 +66,7 @@ impl Tap {
             return self.read(buf);
         }
         self.let_go();
-        self.outbox.flush();
+        self.outbox.before_read();
         let read = read_some(&mut *self.stream, buf)?;
         self.outbox.read(read);
         self.base += read as u64;
@@ -101,7 +101,7 @@ impl Tap {
         if self.held.len() - end < BUFFER {
             self.held.resize(end + BUFFER, 0);
         }
-        self.outbox.flush();
+        self.outbox.before_read();
         let room = self.held.get_mut(end..).unwrap_or_default();
         let read = read_some(&mut *self.stream, room)?;
         self.outbox.read(read);
@@ -139,7 +139,7 @@ mod tests {
 
     fn tap(len: usize) -> (Tap, Vec<u8>) {
         let bytes: Vec<u8> = (0..len).map(|i| (i * 31 + i / 256) as u8).collect();
-        let outbox = Arc::new(Outbox::new(Arc::new(Queue::new(1 << 20))));
+        let outbox = Arc::new(Outbox::new(Arc::new(Queue::new(1 << 20)), true));
         (Tap::new(Box::new(io::Cursor::new(bytes.clone())), &outbox), bytes)
     }
 

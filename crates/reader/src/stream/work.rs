@@ -32,7 +32,12 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn run(self) {
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.queue)));
+        let tells = self.inner.source.says_when_it_waits();
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.queue), !tells));
+        if tells {
+            let outbox = Arc::clone(&outbox);
+            self.stop.when_waiting(move || outbox.flush());
+        }
         let read = catch_unwind(AssertUnwindSafe(|| self.read(&outbox)));
         // A loop that waits for a thread which is gone would wait for ever.
         let read = read.unwrap_or_else(|_| Err(Error::usage("the thread that reads panicked")));
@@ -116,7 +121,7 @@ fn foreign(
     Ok(())
 }
 
-/// Bytes of a stream in large pieces; samples are handed over before each is waited for.
+/// Bytes of a stream in large pieces; samples are handed over before one is waited for.
 fn buffered(bytes: Box<dyn io::Read + Send>, outbox: &Arc<Outbox>) -> BufReader<Watched> {
     BufReader::with_capacity(BUFFER, Watched { bytes, outbox: Arc::clone(outbox) })
 }
@@ -133,7 +138,7 @@ struct Watched {
 
 impl io::Read for Watched {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.outbox.flush();
+        self.outbox.before_read();
         let read = self.bytes.read(buf)?;
         self.outbox.read(read);
         Ok(read)
