@@ -79,8 +79,8 @@ pub(crate) struct ChannelJobArgs {
     /// A description like that of CreateTrainingJob, whole or in part: JSON or YAML
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) job: Option<PathBuf>,
-    /// NAME=SOURCE[,mode=Pipe][,dist=ShardedByS3Key][,type=ManifestFile][,compression=Gzip]
-    /// [,wrapper=RecordIO][,seed=N][,attributes=A+B][,groups=A+B][,content-type=T]; a source is
+    /// `NAME=SOURCE[,mode=Pipe][,dist=ShardedByS3Key][,type=ManifestFile][,compression=Gzip]`
+    /// `[,wrapper=RecordIO][,seed=N][,attributes=A+B][,groups=A+B][,content-type=T]`; a source is
     /// s3://bucket/prefix/ or a path
     #[arg(long = "channel", value_name = "SPEC")]
     pub(crate) channels: Vec<String>,

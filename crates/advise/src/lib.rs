@@ -1,7 +1,7 @@
 //! Which storage, input mode and shard size a training job should use, and why.
 //!
 //! [`advise`] takes what the data is ([`Data`]) and what is known of the job ([`Job`]), asks the
-//! [rules](rules), and answers with the way the data should take, the reasons, what each other way
+//! [rules], and answers with the way the data should take, the reasons, what each other way
 //! would cost, and what nobody told. [`simulate`] plays the reading of a list of objects through a
 //! [`Model`] of a way.
 //!
