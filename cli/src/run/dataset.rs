@@ -45,7 +45,7 @@ impl Place {
         let name = path.display();
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
-                .hint("DST is a dataset's folder, a folder of shards, or one shard"),
+                .hint("name a dataset's folder, a folder of shards, or one shard"),
             _ => Failure::from(shardpack_store::Error::io(error, name.to_string())),
         })?;
         let (root, prefix) = if meta.is_dir() { (path, String::new()) } else { one_shard(path)? };

@@ -9,7 +9,7 @@ use tracing::Span;
 
 use crate::deliver::{Delivery, pieces};
 use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window, Windows};
-use crate::sample::{Batch, Sample};
+use crate::sample::{Batch, Row, Sample};
 use crate::segment::Segment;
 use crate::set::Set;
 use crate::stats::{Skipped, Stats};
@@ -108,7 +108,9 @@ impl Reader {
     /// The sample at a place.
     pub fn get(&self, sample: SampleId) -> Result<Sample> {
         let item = Item { position: 0, sample, real: true };
-        let batch = Arc::new(self.load(&[sample])?);
+        let run = Run { lane: 0, shard: sample.shard, first: sample.ordinal, count: 1 };
+        let segments = vec![Segment::load(&self.set, &[run])?];
+        let batch = Arc::new(Batch { segments, rows: vec![Row { segment: 0, sample: 0 }] });
         self.check(&batch, 0)?;
         Ok(Sample::of_row(batch, 0, item))
     }
