@@ -11,6 +11,7 @@ time that the clients then lack, the same for each of them; its share stands in 
 A peer's download is the first half of its job: the local pack that must follow is a row of its own.
 """
 
+import argparse
 import itertools
 import os
 import shutil
@@ -200,11 +201,17 @@ def far(options) -> None:
             print(f"{row.name}: {statistics.median(rows[0].walls) / statistics.median(row.walls):.1f} times the loop")
 
 
-def large(options) -> None:
-    """Shards of 150 MB, down and up."""
-    shards, out, uri = options.out / "shards", options.out / "run", f"s3://{BUCKET}/set"
+def packed(options) -> Path:
+    """Set A in shards of 150 MB, made once."""
+    shards = options.out / "shards"
     if not (shards / "manifest.json").exists():
         harness.measure(pack(options, options.data / "A", harness.empty(shards)))
+    return shards
+
+
+def large(options) -> None:
+    """Shards of 150 MB, down and up."""
+    shards, out, uri = packed(options), options.out / "run", f"s3://{BUCKET}/set"
     gigabytes = size(shards / "shards") / 1e9
     with serving(options, root_of(options, set=shards), 0, "--md5", "--anonymous") as server:
         verify = ("shardpack verify: reads and checks all", lambda _: [options.shardpack, "verify", uri, "--quiet"])
@@ -250,23 +257,34 @@ def depth(options) -> None:
                 print(f"{row.name}: {statistics.median(row.walls) / best:.2f} times the best")
 
 
-def main() -> None:
-    arguments = harness.parser(__doc__)
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """What every benchmark against the test server takes."""
+    parser = harness.parser(doc)
     target = Path(os.environ.get("CARGO_TARGET_DIR", harness.HERE.parent / "target"))
-    arguments.add_argument("--server", type=Path, default=target / "release/s3-server")
-    arguments.add_argument("--peers", type=Path, help="folder with s5cmd, aws and rclone")
-    arguments.add_argument("--depths", type=lambda text: [int(part) for part in text.split(",")], help="default 16,64,128; for depth 16,32,64,128,256")
-    arguments.add_argument("--folders", type=int, default=20, help="folders of set A, 200 objects each, for far and depth")
-    arguments.add_argument("--keys", type=int, default=1_000_000, help="keys that are listed")
-    arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--only", default="small,far,large", help="of small, far, large, list, depth")
-    arguments.add_argument("--without", default="", help="leave out peers whose name has this in it")
-    options = arguments.parse_args()
+    parser.add_argument("--server", type=Path, default=target / "release/s3-server")
+    parser.add_argument("--peers", type=Path, help="folder with s5cmd, aws and rclone")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", default="", help="leave out peers whose name has this in it")
+    return parser
+
+
+def prepare(options) -> None:
+    """The environment that all clients of the test server read."""
     options.out.mkdir(parents=True, exist_ok=True)
     config = options.out / "aws-config"
     config.write_text(CRT)
     os.environ |= KEYS | {"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     print(harness.machine() + "\n", flush=True)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--depths", type=lambda text: [int(part) for part in text.split(",")], help="default 16,64,128; for depth 16,32,64,128,256")
+    parser.add_argument("--folders", type=int, default=20, help="folders of set A, 200 objects each, for far and depth")
+    parser.add_argument("--keys", type=int, default=1_000_000, help="keys that are listed")
+    parser.add_argument("--only", default="small,far,large", help="of small, far, large, list, depth")
+    options = parser.parse_args()
+    prepare(options)
     for part in options.only.split(","):
         {"small": small, "far": far, "large": large, "list": listing, "depth": depth}[part](options)
 

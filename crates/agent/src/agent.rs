@@ -107,7 +107,7 @@ impl Agent {
             match (&channel.contents, mode) {
                 (Contents::Objects { .. }, InputMode::File) => {
                     let (stop, progress) = (&options.stop, &options.progress);
-                    file::fetch(channel, &target, options.io_depth, &memory, stop, progress)?;
+                    file::fetch(channel, &target, options.io_depth, stop, progress)?;
                 }
                 // The same channel in another mode: what was fetched for File would be in the way.
                 _ => file::forget(&target)?,

@@ -133,10 +133,15 @@ impl Buffer {
     }
 }
 
+/// Ends a read whose bytes nobody wants any more.
+pub(crate) fn nobody_waits() -> Error {
+    Error::io(std::io::Error::other("nobody waits any more"), "a read")
+}
+
 impl Sink for Buffer {
     fn space(&mut self) -> Result<&mut [u8]> {
         if self.stop.is_set() {
-            return Err(Error::io(std::io::Error::other("nobody waits any more"), "a read"));
+            return Err(nobody_waits());
         }
         Ok(self.bytes.get_mut(self.filled..self.len).unwrap_or_default())
     }

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use shardpack_formats::{combine_crc64, crc64nvme};
+use shardpack_formats::{Crc64Nvme, combine_crc64};
+use shardpack_store::Sink;
 
-use crate::crew::{Memory, PIECE};
+use crate::crew::{PIECE, nobody_waits};
 use crate::objects::Objects;
 use crate::survey::{Contents, Surveyed};
 use crate::{Error, Progress, Result, Stop};
@@ -33,12 +34,15 @@ pub(crate) struct Target<'t> {
     pub(crate) journal: &'t Path,
 }
 
+/// Bytes that wait to be written, for each thread: they stay in its core's cache.
+const CHUNK: usize = 256 << 10;
+
 /// What waits to be fetched.
 struct Job {
     path: PathBuf,
     entry: Entry,
     object: usize,
-    file: Mutex<Option<File>>,
+    file: Mutex<Option<Arc<File>>>,
     /// Parts that are not written yet.
     left: AtomicU64,
     /// Start, length and checksum of parts that are.
@@ -53,7 +57,6 @@ pub(crate) fn fetch(
     channel: &Surveyed,
     target: &Target<'_>,
     threads: usize,
-    memory: &Arc<Memory>,
     stop: &Stop,
     progress: &Progress,
 ) -> Result<()> {
@@ -83,7 +86,7 @@ pub(crate) fn fetch(
     let bytes = jobs.iter().map(|job| job.entry.len).sum();
     room_for(bytes, target.folder)?;
     progress.plan(jobs.len() as u64, bytes);
-    let run = Run { objects: &**objects, jobs: &jobs, journal, memory, stop, progress };
+    let run = Run { objects: &**objects, jobs: &jobs, journal, stop, progress };
     run.all(threads)
 }
 
@@ -110,11 +113,21 @@ fn room_for(needed: u64, folder: &Path) -> Result<()> {
     }
 }
 
+impl Job {
+    /// The file that its parts are written to; the first one makes it.
+    fn file(&self, temporary: &Path) -> Result<Arc<File>> {
+        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(file) => Ok(Arc::clone(file)),
+            None => Ok(Arc::clone(slot.insert(Arc::new(create(temporary)?)))),
+        }
+    }
+}
+
 struct Run<'r> {
     objects: &'r dyn Objects,
     jobs: &'r [Job],
     journal: Journal,
-    memory: &'r Arc<Memory>,
     stop: &'r Stop,
     progress: &'r Progress,
 }
@@ -135,8 +148,9 @@ impl Run<'_> {
         thread::scope(|scope| {
             for _ in 0..threads.clamp(1, self.jobs.len().max(1) * 8) {
                 scope.spawn(|| {
+                    let mut buffer = vec![0; CHUNK];
                     while let Some((job, start)) = next() {
-                        if let Err(error) = self.part(job, start) {
+                        if let Err(error) = self.part(job, start, &mut buffer) {
                             over.set();
                             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
                             failed.get_or_insert(error);
@@ -152,33 +166,21 @@ impl Run<'_> {
         }
     }
 
-    fn part(&self, job: &Job, start: u64) -> Result<()> {
+    fn part(&self, job: &Job, start: u64, buffer: &mut [u8]) -> Result<()> {
         // A file of this machine is copied by the kernel, where it can without moving a byte. Never
         // linked: the container could write to the source.
         if let Some(file) = self.objects.file(job.object) {
             return if start == 0 { self.copy(job, file?) } else { Ok(()) };
         }
         let len = job.entry.len.saturating_sub(start).min(PIECE);
-        let Some(buffer) = self.memory.take(len, true, self.stop) else { return Ok(()) };
-        let buffer = match len {
-            0 => buffer,
-            _ => buffer.fill(self.objects, job.object, start)?,
-        };
         let temporary = temporary(&job.path);
-        let failed = |error| Error::io(error, &temporary);
-        let file = {
-            let mut slot = job.file.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*slot {
-                Some(file) => file.try_clone().map_err(failed)?,
-                None => {
-                    let file = create(&temporary)?;
-                    slot.insert(file).try_clone().map_err(failed)?
-                }
-            }
-        };
-        file.write_all_at(buffer.bytes(), start).map_err(failed)?;
+        let file = job.file(&temporary)?;
+        let mut part = Part::new(&file, &temporary, start, buffer, self.stop);
+        if len > 0 {
+            self.objects.fetch(job.object, start, len, &mut part)?;
+        }
+        let sum = (start, len, part.end()?);
         self.progress.bytes(len);
-        let sum = (start, len, crc64nvme(buffer.bytes()));
         job.sums.lock().unwrap_or_else(PoisonError::into_inner).push(sum);
         match job.left.fetch_sub(1, Relaxed) {
             1 => self.finish(job, &temporary),
@@ -219,6 +221,57 @@ impl Run<'_> {
         fs::rename(temporary, &job.path).map_err(|error| Error::io(error, &job.path))?;
         self.journal.note(&job.entry)?;
         self.progress.file();
+        Ok(())
+    }
+}
+
+/// Where a part goes as it comes: through a buffer that stays in the cache, checked and written from
+/// there. Parts that were held whole cost half a gigabyte of memory, and twice the time.
+struct Part<'p> {
+    file: &'p File,
+    path: &'p Path,
+    /// Where the buffer's first byte belongs.
+    at: u64,
+    buffer: &'p mut [u8],
+    filled: usize,
+    sum: Crc64Nvme,
+    stop: &'p Stop,
+}
+
+impl<'p> Part<'p> {
+    fn new(file: &'p File, path: &'p Path, at: u64, buffer: &'p mut [u8], stop: &'p Stop) -> Self {
+        Self { file, path, at, buffer, filled: 0, sum: Crc64Nvme::default(), stop }
+    }
+
+    fn flush(&mut self) -> shardpack_store::Result<()> {
+        let bytes = self.buffer.get(..self.filled).unwrap_or_default();
+        self.sum.update(bytes);
+        let failed = |error| shardpack_store::Error::io(error, self.path.display().to_string());
+        self.file.write_all_at(bytes, self.at).map_err(failed)?;
+        (self.at, self.filled) = (self.at + self.filled as u64, 0);
+        Ok(())
+    }
+
+    /// Writes what is left; the checksum of all.
+    fn end(mut self) -> Result<u64> {
+        self.flush()?;
+        Ok(self.sum.value())
+    }
+}
+
+impl Sink for Part<'_> {
+    fn space(&mut self) -> shardpack_store::Result<&mut [u8]> {
+        if self.stop.is_set() {
+            return Err(nobody_waits());
+        }
+        if self.filled == self.buffer.len() {
+            self.flush()?;
+        }
+        Ok(self.buffer.get_mut(self.filled..).unwrap_or_default())
+    }
+
+    fn advance(&mut self, n: usize) -> shardpack_store::Result<()> {
+        self.filled = self.buffer.len().min(self.filled + n);
         Ok(())
     }
 }

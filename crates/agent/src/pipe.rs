@@ -1,6 +1,7 @@
 //! Pipe mode: a FIFO an epoch, `<channel>_<n>`, without end.
 
 mod fifo;
+mod record;
 mod units;
 
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use shardpack_channel::{CompressionType, RecordWrapper, fifo as fifo_path};
-use shardpack_formats::{Compression, recordio};
+use shardpack_formats::Compression;
 
 use crate::crew::{Crew, Memory};
 use crate::faults::Link;
@@ -127,8 +128,10 @@ impl Writer {
         let is_gzip = request.compression == CompressionType::Gzip;
         let wraps = request.wrapper == RecordWrapper::RecordIo;
         let order = self.channel.order(epoch);
-        let is_unchanged = !is_gzip && !wraps && self.shared.link.is_clear();
-        if is_unchanged && let Some(sent) = self.unchanged(&order, fifo)? {
+        if !is_gzip
+            && self.shared.link.is_clear()
+            && let Some(sent) = self.files(&order, wraps, fifo)?
+        {
             return Ok(sent);
         }
         let units = units::of(&self.channel, order);
@@ -136,8 +139,9 @@ impl Writer {
         while let Some(unit) = ahead.unit() {
             let sent = match (is_gzip, wraps) {
                 (false, false) => plain(&mut ahead, fifo)?,
-                (gzip, true) => self.record(&unit, gzip, &mut ahead, fifo)?,
                 (true, false) => self.inflated(&unit, &mut ahead, fifo)?,
+                (false, true) => wrapped(&unit, &mut ahead, fifo)?,
+                (true, true) => self.inflated_record(&unit, &mut ahead, fifo)?,
             };
             if sent == Sent::ReaderGone {
                 return Ok(sent);
@@ -147,30 +151,29 @@ impl Writer {
     }
 
     /// Files of this machine go from the page cache into the pipe. None where objects are no files.
-    fn unchanged(&self, order: &[usize], fifo: &mut Fifo) -> Result<Option<Sent>> {
+    fn files(&self, order: &[usize], wraps: bool, fifo: &mut Fifo) -> Result<Option<Sent>> {
         for unit in units::of(&self.channel, order.to_vec()) {
             let Unit::Object(i) = unit else { return Ok(None) };
             let Some(file) = units::objects(&self.channel).and_then(|all| all.file(i)) else {
                 return Ok(None);
             };
             let file = file?;
-            if fifo.splice(&file.file)? == Sent::ReaderGone {
-                return Ok(Some(Sent::ReaderGone));
+            let sent = match wraps {
+                true => record::file(&file, fifo)?,
+                false => fifo.splice(&file.file, 0..u64::MAX)?,
+            };
+            if sent == Sent::ReaderGone {
+                return Ok(Some(sent));
             }
             file.check()?;
         }
         Ok(Some(Sent::All))
     }
 
-    /// The bytes of a unit, inflated if the channel is compressed.
-    fn reader<'a>(
-        &self,
-        unit: &Unit,
-        is_gzip: bool,
-        ahead: &'a mut Ahead,
-    ) -> Result<Box<dyn Read + Send + 'a>> {
+    /// The bytes of a unit of a compressed channel, inflated.
+    fn reader<'a>(&self, unit: &Unit, ahead: &'a mut Ahead) -> Result<Box<dyn Read + Send + 'a>> {
         // What a line itself holds was never compressed, and an object without bytes holds nothing.
-        let inflates = is_gzip && ahead.size(unit) > 0 && matches!(unit, Unit::Object(_));
+        let inflates = ahead.size(unit) > 0 && matches!(unit, Unit::Object(_));
         let compression = if inflates { Compression::Gzip } else { Compression::None };
         let name = ahead.name(unit);
         compression.reader(Box::new(ahead)).map_err(|error| failed(error, &name))
@@ -178,7 +181,7 @@ impl Writer {
 
     fn inflated(&self, unit: &Unit, ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
         let name = ahead.name(unit);
-        let mut reader = self.reader(unit, true, ahead)?;
+        let mut reader = self.reader(unit, ahead)?;
         let mut chunk = vec![0; CHUNK];
         loop {
             let read = reader.read(&mut chunk).map_err(|error| failed(error, &name))?;
@@ -191,27 +194,30 @@ impl Writer {
         }
     }
 
-    /// A unit as one RecordIO record. It is gathered first: a record begins with its length, and
-    /// where it is split only all of it tells.
-    fn record(
-        &self,
-        unit: &Unit,
-        is_gzip: bool,
-        ahead: &mut Ahead,
-        fifo: &mut Fifo,
-    ) -> Result<Sent> {
+    /// Its inflated length is known when all of it is.
+    fn inflated_record(&self, unit: &Unit, ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
         let name = ahead.name(unit);
         let mut payload = Vec::new();
-        let reader = self.reader(unit, is_gzip, ahead)?;
+        let reader = self.reader(unit, ahead)?;
         reader
             .take(MAX_RECORD + 1)
             .read_to_end(&mut payload)
             .map_err(|error| failed(error, &name))?;
-        let mut record = Vec::with_capacity(payload.len() + 16);
-        if !recordio::wrap(&payload, &mut record) {
-            return Err(Error::job(format!("{name}: 2^29 bytes or more are no RecordIO record")));
+        record::pieces(&[Piece::Text(payload)], &name, fifo)
+    }
+}
+
+/// A unit as one record, of which no byte is copied.
+fn wrapped(unit: &Unit, ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
+    let (name, mut pieces) = (ahead.name(unit), Vec::new());
+    if ahead.size(unit) > MAX_RECORD {
+        return Err(record::too_long(&name)); // before all of it is in memory
+    }
+    loop {
+        match ahead.piece()? {
+            Piece::End => return record::pieces(&pieces, &name, fifo),
+            piece => pieces.push(piece),
         }
-        fifo.write(&record)
     }
 }
 

@@ -32,11 +32,10 @@ pub(crate) fn padding(len: u64) -> &'static [u8] {
     }
 }
 
-/// Appends magic and length word. Flags: 0 whole, 1 first, 2 middle, 3 last part.
-pub(crate) fn put_part_header(flag: u32, len: u64, out: &mut Vec<u8>) {
+/// Magic and length word. Flags: 0 whole, 1 first, 2 middle, 3 last part.
+pub(crate) fn part_header(flag: u32, len: u64) -> [u8; 8] {
     debug_assert!(len <= MAX_PAYLOAD);
-    out.extend_from_slice(&MAGIC.to_le_bytes());
-    out.extend_from_slice(&(flag << 29 | len as u32).to_le_bytes());
+    (u64::from(flag << 29 | len as u32) << 32 | u64::from(MAGIC)).to_le_bytes()
 }
 
 /// The payload of a framed record; none of one that is split.

@@ -20,7 +20,7 @@ use std::io::Read;
 use frame::{Dialect, Frames, MAGIC, MAX_PAYLOAD, PART_HEADER};
 use header::Header;
 pub use payloads::payloads;
-pub use wrap::wrap;
+pub use wrap::{WrappedPart, Wrapper};
 
 use crate::{
     DecodeOptions, Decoder, Error, ErrorKind, Field, Format, Layout, Position, Record, Result,
@@ -140,7 +140,7 @@ impl Format for RecordIo {
 /// the first part, because nothing in it may be the magic.
 fn lay_out_part(sample: &SampleShape<'_>, flag: u32, start: u64, end: u64, out: &mut Layout) {
     let literals = out.literals.len();
-    frame::put_part_header(flag, end - start, &mut out.literals);
+    out.literals.extend_from_slice(&frame::part_header(flag, end - start));
     let body_start = RecordIo.body_offset(sample);
     if start == 0 {
         header::put(sample, &mut out.literals);

@@ -90,7 +90,7 @@ impl Format for RecordIoProtobuf {
     fn layout(&self, sample: &SampleShape<'_>, out: &mut Layout) {
         let len = encode::message_len(sample);
         let start = out.literals.len();
-        frame::put_part_header(0, len, &mut out.literals);
+        out.literals.extend_from_slice(&frame::part_header(0, len));
         out.seal_literal(start);
         encode::lay_out(sample, out);
         out.literal(frame::padding(len));

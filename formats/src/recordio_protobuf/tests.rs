@@ -32,7 +32,7 @@ fn labels(values: &[f64]) -> Label {
 /// One record around `message`.
 fn framed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    frame::put_part_header(0, message.len() as u64, &mut out);
+    out.extend(frame::part_header(0, message.len() as u64));
     out.extend_from_slice(message);
     out.extend_from_slice(frame::padding(message.len() as u64));
     out
@@ -157,7 +157,7 @@ fn mnist_of_the_sdk() {
 fn parts_join_in_two_ways() {
     let part = |flag: u32, data: &[u8]| {
         let mut out = Vec::new();
-        frame::put_part_header(flag, data.len() as u64, &mut out);
+        out.extend(frame::part_header(flag, data.len() as u64));
         out.extend_from_slice(data);
         out.extend_from_slice(frame::padding(data.len() as u64));
         out

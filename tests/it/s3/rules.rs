@@ -288,3 +288,16 @@ fn secrets_are_shown_nowhere() {
         cloud.wipe("dst/");
     }
 }
+
+#[test]
+fn a_server_that_is_no_url_is_told_at_once() {
+    let cloud = Cloud::new();
+    for (variable, value) in [("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_S3", "localhost:9000")] {
+        let mut command = cloud.command(&["ls", "s3://bucket/x"]);
+        command.env(variable, value);
+        let ran = crate::program::Running::from(command.spawn().expect("it runs")).end();
+        let told = ran.stderr.contains(&format!("{variable}: `{value}` is no URL"));
+        assert!(ran.code == Some(2) && told, "{}", ran.stderr);
+    }
+    assert!(cloud.server.calls().is_empty(), "nothing was sent to where nobody wanted it");
+}

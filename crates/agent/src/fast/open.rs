@@ -274,15 +274,16 @@ impl OpenFile {
     }
 }
 
+/// Hands the bytes of a read over, gathered where they lie in more than one block.
 fn deliver(parts: &[(Arc<Buffer>, u64, u64)], answer: Answer) {
-    let slice = |(buffer, from, to): &(Arc<Buffer>, u64, u64)| {
-        buffer.bytes().get(*from as usize..*to as usize).unwrap_or_default().to_vec()
-    };
-    match parts {
-        [(buffer, from, to)] => {
-            answer(Ok(buffer.bytes().get(*from as usize..*to as usize).unwrap_or_default()));
-        }
-        parts => answer(Ok(&parts.iter().flat_map(slice).collect::<Vec<u8>>())),
+    let slices = parts.iter().map(|(buffer, from, to)| {
+        buffer.bytes().get(*from as usize..*to as usize).unwrap_or_default()
+    });
+    let slices: Vec<&[u8]> = slices.collect();
+    match slices[..] {
+        [slice] => answer(Ok(slice)),
+        // An iterator of bytes instead took a fifth of all processor time of a mount.
+        _ => answer(Ok(&slices.concat())),
     }
 }
 

@@ -43,8 +43,7 @@ impl Place {
         let channel = channel(&self.path("source"));
         let (folder, journal) = (self.path("train"), self.path("journal"));
         let target = Target { folder: &folder, journal: &journal };
-        let memory = Memory::new(1 << 30);
-        fetch(&channel, &target, 3, &memory, &Stop::default(), &self.progress)
+        fetch(&channel, &target, 3, &Stop::default(), &self.progress)
     }
 
     fn there(&self) -> BTreeMap<String, String> {

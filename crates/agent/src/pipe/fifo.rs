@@ -1,6 +1,7 @@
 //! One FIFO and what goes into it.
 
 use std::fs::{self, File, OpenOptions};
+use std::ops::Range;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,12 +74,16 @@ impl Fifo {
         Ok(Sent::All)
     }
 
-    /// All of a file, without a copy.
-    pub(super) fn splice(&mut self, from: &File) -> Result<Sent> {
-        let mut at = 0;
+    /// A stretch of a file, up to its end at most, without a copy.
+    pub(super) fn splice(&mut self, from: &File, range: Range<u64>) -> Result<Sent> {
+        let mut at = range.start;
         loop {
             let flags = SpliceFlags::MOVE | SpliceFlags::MORE | SpliceFlags::NONBLOCK;
-            match splice(from, Some(&mut at), &self.file, None, CHUNK, flags) {
+            let chunk = range.end.saturating_sub(at).min(CHUNK as u64) as usize;
+            if chunk == 0 {
+                return Ok(Sent::All);
+            }
+            match splice(from, Some(&mut at), &self.file, None, chunk, flags) {
                 Ok(0) => return Ok(Sent::All),
                 Ok(_) => {}
                 Err(errno) => {

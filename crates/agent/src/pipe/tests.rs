@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 
 use shardpack_channel::{Assign, ChannelRequest, Distribution, InputMode, Rank};
-use shardpack_formats::{DecodeOptions, Record};
+use shardpack_formats::{DecodeOptions, Record, recordio};
 use shardpack_manifest::sagemaker::AugmentedManifest;
 
 use super::*;
@@ -147,6 +147,25 @@ fn gzip_is_inflated_object_by_object_and_objects_are_wrapped() {
     wrapped.request.wrapper = RecordWrapper::RecordIo;
     let wrapped = epochs(wrapped, Faults::default(), 1);
     assert_eq!(records(&wrapped[0]), [b"one ".to_vec(), vec![], [&b"two "[..], &magic].concat()]);
+}
+
+#[test]
+fn an_object_is_a_record_whether_it_is_spliced_or_fetched() {
+    let home = tempfile::tempdir().unwrap();
+    let magic = 0xced7_230a_u32.to_le_bytes();
+    // Longer than a fetched piece, with a magic word across the end of the first, and at the ends.
+    let mut long: Vec<u8> = (0..(9 << 20) + 3).map(|i: u32| (i % 251) as u8).collect();
+    for at in [0, (8 << 20) - 4, 8 << 20, (9 << 20) - 4] {
+        long[at..at + 4].copy_from_slice(&magic);
+    }
+    let bodies: [&[u8]; 4] = [b"cat", &long, b"", &magic];
+    let streams = [Faults::default(), slow()].map(|faults| {
+        let mut channel = channel(home.path(), &bodies);
+        channel.request.wrapper = RecordWrapper::RecordIo;
+        epochs(channel, faults, 2)
+    });
+    assert!(streams[0] == streams[1], "the same bytes either way");
+    assert!(records(&streams[0][1]) == bodies);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::options::S3Options;
 use super::parts::Buffers;
 use super::uri::S3Uri;
 use super::wire::{Signer, Wire};
-use crate::{Error, PerProcess, Result};
+use crate::{Error, ErrorKind, PerProcess, Result};
 
 /// A connection to S3, which all sources and stores of a run share. Clones are the same one.
 ///
@@ -135,6 +135,7 @@ impl fmt::Debug for S3 {
 
 impl Line {
     fn new(uri: &S3Uri, options: &S3Options, retries: &Arc<AtomicU64>) -> Result<Self> {
+        check_endpoints(options)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(DRIVERS)
             .thread_name("s3")
@@ -210,8 +211,29 @@ async fn client(uri: &S3Uri, options: &S3Options) -> (Client, Option<SharedCrede
 
 /// The service's own variable is for the SDK to read; whether it is there tells what kind of
 /// server that is.
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+
 fn endpoint_in_environment() -> bool {
-    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some())
+    ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// Fails for a server that is no URL, an empty one above all: to the SDK that is trouble on the way,
+/// and each request would be tried again and again.
+fn check_endpoints(options: &S3Options) -> Result<()> {
+    let variables = ENDPOINTS.iter().map(|name| (*name, std::env::var(name).ok()));
+    let all = variables.chain([("--endpoint-url", options.endpoint_url.clone())]);
+    for (name, value) in all {
+        if let Some(value) = value.filter(|value| !is_url(value)) {
+            let reason = format!("`{value}` is no URL: give http://... or https://..., or unset it");
+            return Err(Error::new(ErrorKind::Invalid { reason }, name));
+        }
+    }
+    Ok(())
+}
+
+fn is_url(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
 }
 
 /// S3 tells a bucket's region even to those it refuses.
@@ -230,4 +252,21 @@ fn http() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_url() {
+        for good in ["http://127.0.0.1:9000", "https://s3.example.org/", "http://[::1]:1"] {
+            assert!(is_url(good), "{good}");
+        }
+        for bad in ["", "localhost:9000", "s3://bucket", "http://", "https:///x", " http://x"] {
+            let options = S3Options { endpoint_url: Some(bad.into()), ..S3Options::default() };
+            let error = check_endpoints(&options).unwrap_err().to_string();
+            assert!(error.contains("--endpoint-url") && error.contains("is no URL"), "{error}");
+        }
+    }
 }
