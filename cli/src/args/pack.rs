@@ -22,7 +22,7 @@ use crate::size::ByteSize;
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct PackArgs {
-    /// A folder, a .tar, a .zip, or s3://bucket/prefix; or what --source-type says
+    /// A folder, a .tar or a .zip, here or on S3, or s3://bucket/prefix; or what --source-type says
     #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
     pub(crate) source: PathBuf,
     /// A folder, or s3://bucket/prefix, that is new or empty, or holds the unfinished work of this

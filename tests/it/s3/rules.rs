@@ -301,3 +301,35 @@ fn a_server_that_is_no_url_is_told_at_once() {
     }
     assert!(cloud.server.calls().is_empty(), "nothing was sent to where nobody wanted it");
 }
+
+#[test]
+fn an_archive_on_s3_is_packed_as_the_one_here() {
+    let cloud = Cloud::new();
+    tree(&cloud.home, 30);
+    let src = cloud.home.path("src");
+    let run = |program: &str, args: &[&str]| {
+        let status = std::process::Command::new(program).args(args).current_dir(&src).status();
+        assert!(status.expect("it is there").success(), "{program}");
+    };
+    let (tar, zip) = (cloud.home.path("in/a.tar"), cloud.home.path("in/b.zip"));
+    std::fs::create_dir(cloud.home.path("in")).unwrap();
+    run("tar", &["-cf", tar.to_str().unwrap(), "."]);
+    run("python3", &["-m", "zipfile", "-c", zip.to_str().unwrap(), "."]);
+    cloud.upload("in", "");
+    cloud.upload("in", "deep/folder/");
+    for (name, place) in [("a.tar", ""), ("a.tar", "deep/folder/"), ("b.zip", "")] {
+        let out = name.replace('.', "-") + &place.replace('/', "");
+        cloud.line(&format!("pack in/{name} here-{out} --target 20kB")).done();
+        cloud.line(&format!("pack s3://bucket/{place}{name} there-{out} --target 20kB")).done();
+        let shards = |dst: String| cloud.home.files(&format!("{dst}/shards"));
+        assert!(shards(format!("here-{out}")) == shards(format!("there-{out}")), "{name}");
+        cloud.line(&format!("verify there-{out} --against s3://bucket/{place}{name}")).done();
+    }
+    for (source, text) in [
+        ("s3://bucket/none.tar", "s3://bucket/none.tar"),
+        ("s3://bucket/a.tar.gz", "cannot be read in the order of the plan"),
+    ] {
+        let ran = cloud.line(&format!("pack {source} other"));
+        assert!(ran.code == Some(2) && ran.stderr.contains(text), "{}", ran.stderr);
+    }
+}

@@ -59,14 +59,7 @@ pub(super) fn kind(source: &Path, args: &SourceArgs) -> Result<Kind> {
         if args.source_type != SourceTypeArg::Prefix {
             return Ok(Kind::Manifest);
         }
-        return match [".tar", ".zip", ".tgz", ".tar.gz"].iter().any(|end| uri.key().ends_with(end))
-        {
-            true => {
-                Err(Failure::new(format!("{name}: archives are read from a file, not from S3"))
-                    .hint("download it, or give the prefix that holds its files"))
-            }
-            false => Ok(Kind::S3),
-        };
+        return Ok(archive_kind(Path::new(uri.key()))?.unwrap_or(Kind::S3));
     }
     let meta = fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(format!("{name}: no such file or folder"))
@@ -83,23 +76,35 @@ pub(super) fn kind(source: &Path, args: &SourceArgs) -> Result<Kind> {
 }
 
 fn file_kind(source: &Path, is_file: bool) -> Result<Kind> {
-    let name = source.display();
-    let file_name = source.file_name().map(|name| name.as_bytes().to_ascii_lowercase());
-    let ends = |ending: &str| file_name.as_ref().is_some_and(|n| n.ends_with(ending.as_bytes()));
-    if [".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"].into_iter().any(ends) {
-        return Err(Failure::new(format!(
-            "{name}: a compressed tar cannot be read in the order of the plan"
+    match (is_file, archive_kind(source)?) {
+        (true, Some(kind)) => Ok(kind),
+        _ => Err(Failure::new(format!(
+            "{}: neither a folder nor a .tar nor a .zip",
+            source.display()
         ))
-        .hint("decompress it first, or unpack it and pack the folder"));
-    }
-    match (is_file, ends(".tar"), ends(".zip")) {
-        (true, true, _) => Ok(Kind::Tar),
-        (true, _, true) => Ok(Kind::Zip),
-        _ => Err(Failure::new(format!("{name}: neither a folder nor a .tar nor a .zip")).hint(
+        .hint(
             "for a list or a manifest say --source-type list, manifest or augmented; for names \
              relative to a folder, give the folder and --files-from LIST",
         )),
     }
+}
+
+/// The archive that a name tells of.
+fn archive_kind(source: &Path) -> Result<Option<Kind>> {
+    let file_name = source.file_name().map(|name| name.as_bytes().to_ascii_lowercase());
+    let ends = |ending: &str| file_name.as_ref().is_some_and(|n| n.ends_with(ending.as_bytes()));
+    if [".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"].into_iter().any(ends) {
+        return Err(Failure::new(format!(
+            "{}: a compressed tar cannot be read in the order of the plan",
+            source.display()
+        ))
+        .hint("decompress it first, or unpack it and pack the folder"));
+    }
+    Ok(match (ends(".tar"), ends(".zip")) {
+        (true, _) => Some(Kind::Tar),
+        (_, true) => Some(Kind::Zip),
+        _ => None,
+    })
 }
 
 /// Refuses options that another type of source has.
@@ -171,6 +176,14 @@ pub(super) fn open(source: &Path, opening: Opening<'_>) -> Result<Opened> {
     if let Some(uri) = s3::uri(source)? {
         return match kind {
             Kind::Manifest => manifest::remote(&uri, opening),
+            Kind::Tar => {
+                let (object, name) = remote::object(&uri, opening)?;
+                local::archive(TarTree::of(object, name)?, args).map(Opened::from)
+            }
+            Kind::Zip => {
+                let (object, name) = remote::object(&uri, opening)?;
+                local::archive(ZipTree::of(object, name)?, args).map(Opened::from)
+            }
             _ => remote::open(&uri, opening).map(Opened::from),
         };
     }

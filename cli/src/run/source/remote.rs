@@ -1,11 +1,19 @@
 //! Objects of S3.
 
-use shardpack_store::{S3Tree, S3Uri};
+use shardpack_store::{Object, S3Store, S3Tree, S3Uri, Store};
 
 use super::super::s3;
 use super::rules::Rules;
 use super::{Opening, read_list};
 use crate::exit::{Failure, Result};
+
+/// One object, and what messages call it.
+pub(super) fn object(uri: &S3Uri, opening: Opening<'_>) -> Result<(Box<dyn Object>, String)> {
+    let s3 = s3::connect(uri, opening.s3, opening.limits, opening.log)?;
+    let (folder, key) = uri.key().rsplit_once('/').unwrap_or(("", uri.key()));
+    let folder: S3Uri = format!("s3://{}/{folder}", uri.bucket()).parse()?;
+    Ok((S3Store::open(s3, folder).open(key)?, uri.to_string()))
+}
 
 /// Objects below a prefix, less what the rules leave out, or those that a list names.
 pub(super) fn open(uri: &S3Uri, opening: Opening<'_>) -> Result<S3Tree> {

@@ -5,10 +5,12 @@ mod tar;
 #[cfg(feature = "zip")]
 mod zip;
 
+mod medium;
+
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "tar")]
@@ -16,14 +18,17 @@ pub use tar::TarTree;
 #[cfg(feature = "zip")]
 pub use zip::ZipTree;
 
-use crate::path::{clean, display};
-use crate::{Error, Listing, ListingBuilder, Result};
+use xxhash_rust::xxh3::xxh3_64;
 
-/// The file that an archive is, pinned as it was when its members were listed.
+use crate::path::{clean, display};
+use crate::{Error, Listing, ListingBuilder, Object, Result};
+use medium::{Cursor, Medium};
+
+/// What an archive is, pinned as it was when its members were listed.
 #[derive(Debug)]
 struct Archive {
-    path: PathBuf,
-    file: Arc<File>,
+    name: String,
+    medium: Medium,
     len: u64,
     stamp: u64,
 }
@@ -36,21 +41,25 @@ impl Archive {
         if !meta.is_file() {
             return Err(Error::invalid(name, "is no regular file"));
         }
-        let file = Arc::new(file);
-        Ok(Self { path, file, len: meta.len(), stamp: stamp(&meta) })
+        let medium = Medium::File(Arc::new(file));
+        Ok(Self { name, medium, len: meta.len(), stamp: stamp(&meta) })
     }
 
-    fn name(&self) -> String {
-        self.path.display().to_string()
+    /// An object of a store, which is pinned by whoever opened it.
+    fn of(object: Box<dyn Object>, name: String) -> Self {
+        let stamp = object.version().map_or(0, |version| xxh3_64(version.as_bytes()));
+        let len = object.len();
+        Self { name, medium: Medium::object(object), len, stamp }
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor { file: Arc::clone(&self.file), at: 0, len: self.len }
+        Cursor::new(self.medium.clone(), self.len)
     }
 
     /// Fails when the archive was written since it was opened.
     fn check(&self) -> Result<()> {
-        let meta = self.file.metadata().map_err(|e| self.error(e))?;
+        let Medium::File(file) = &self.medium else { return Ok(()) };
+        let meta = file.metadata().map_err(|e| self.error(e))?;
         if (meta.len(), stamp(&meta)) == (self.len, self.stamp) {
             return Ok(());
         }
@@ -61,25 +70,26 @@ impl Archive {
             meta.len(),
             stamp(&meta)
         );
-        Err(Error::changed(self.name(), what))
+        Err(Error::changed(&self.name, what))
     }
 
-    /// The system's errors as they are; a parser's say what is wrong with the archive.
+    /// The system's errors and the store's as they are; a parser's say what is wrong with the
+    /// archive.
     fn error(&self, e: io::Error) -> Error {
-        if e.raw_os_error().is_some() {
-            Error::io(e, self.name())
-        } else {
-            self.damaged(e.to_string())
+        match (self.medium.failure(), e.raw_os_error()) {
+            (Some(error), _) => error,
+            (None, Some(_)) => Error::io(e, &self.name),
+            (None, None) => self.damaged(e.to_string()),
         }
     }
 
     fn damaged(&self, reason: impl Into<String>) -> Error {
-        Error::invalid(self.name(), reason)
+        Error::invalid(&self.name, reason)
     }
 
     /// An error about one member.
     fn member(&self, member: &[u8], reason: impl Into<String>) -> Error {
-        Error::invalid(format!("{}: {}", self.name(), display(member)), reason)
+        Error::invalid(format!("{}: {}", self.name, display(member)), reason)
     }
 
     /// Appends a member to the listing under a path that leads nowhere else.
@@ -116,42 +126,6 @@ fn skipped(links: u64, special: u64) -> Vec<(String, u64)> {
     let counts = [("symbolic link", links), ("no file (pipe, socket or device)", special)];
     let some = counts.into_iter().filter(|&(_, count)| count > 0);
     some.map(|(reason, count)| (reason.to_owned(), count)).collect()
-}
-
-/// A place in the archive, for parsers. Clones share the file and not the place.
-#[derive(Clone, Debug)]
-struct Cursor {
-    file: Arc<File>,
-    at: u64,
-    len: u64,
-}
-
-impl Read for Cursor {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.len {
-            return Ok(0); // the system call takes no offset of 2^63 and more
-        }
-        let n = self.file.read_at(buf, self.at)?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
-impl Seek for Cursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.len.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
-}
-
-/// Where the archive is, for messages.
-fn describe(path: &Path) -> String {
-    path.display().to_string()
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use tar::{Entry, EntryType};
 
-use super::{Archive, Cursor, describe, skipped};
+use super::{Archive, Cursor, skipped};
 use crate::listing::check_count;
 use crate::source::pour;
-use crate::{Error, FileId, Listing, ListingBuilder, Result, Sink, Source};
+use crate::{Error, FileId, Listing, ListingBuilder, Object, Result, Sink, Source};
 
 /// A plain tar archive as a tree of files, in the order of the archive.
 ///
@@ -37,7 +36,16 @@ const SPARSE: &str = "is sparse: archive without --sparse";
 impl TarTree {
     /// Lists the members of the archive at `path`.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let archive = Archive::open(path.into())?;
+        Self::list(Archive::open(path.into())?)
+    }
+
+    /// Lists the members of an archive in a store; `name` is what messages call it. The object must
+    /// fail to be read once it is another one, as objects of S3 do.
+    pub fn of(object: Box<dyn Object>, name: impl Into<String>) -> Result<Self> {
+        Self::list(Archive::of(object, name.into()))
+    }
+
+    fn list(archive: Archive) -> Result<Self> {
         refuse_compressed(&archive)?;
         let budget = Rc::new(Cell::new(HEADERS));
         let reader = Metered { cursor: archive.cursor(), budget: Rc::clone(&budget) };
@@ -72,18 +80,18 @@ impl Source for TarTree {
         let range = self.listing.file(file).range(start, len)?;
         let position = self.positions[file as usize];
         let (start, end) = (position + range.start, position + range.end);
-        let read = |buf: &mut [u8], at| self.archive.file.read_at(buf, at);
+        let read = |buf: &mut [u8], at| self.archive.medium.read_at(buf, at);
         let at = pour((start, end), sink, read, |e| self.archive.error(e))?;
         self.archive.check()?;
         if at < end {
             let what = format!("it ends at byte {at} of {}", self.archive.len);
-            return Err(Error::changed(self.archive.name(), what));
+            return Err(Error::changed(&self.archive.name, what));
         }
         Ok(())
     }
 
     fn describe(&self) -> String {
-        describe(&self.archive.path)
+        self.archive.name.clone()
     }
 }
 
@@ -113,7 +121,7 @@ impl List<'_> {
             }
             EntryType::GNUSparse => Err(archive.member(&path, SPARSE)),
             EntryType::Regular | EntryType::Continuous => {
-                check_count(self.files.len() + 1, &archive.name())?;
+                check_count(self.files.len() + 1, &archive.name)?;
                 self.files.push(position);
                 archive.list(&mut self.listing, &path, len, archive.stamp)
             }

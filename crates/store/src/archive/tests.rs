@@ -1,7 +1,8 @@
 //! Archives made by the crates that read them, then damaged by hand.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 use crate::{Bytes, ErrorKind, Source};
@@ -33,6 +34,57 @@ fn read_all(source: &dyn Source) -> Result<Vec<(String, Vec<u8>)>> {
             Ok((file.display(), bytes))
         })
         .collect()
+}
+
+/// An object that counts how often it is read, and fails at a read of a number.
+#[derive(Debug)]
+struct Counted {
+    bytes: Vec<u8>,
+    reads: Arc<AtomicUsize>,
+    fails_at: usize,
+}
+
+impl Counted {
+    fn open(bytes: Vec<u8>) -> (Arc<AtomicUsize>, Box<dyn Object>) {
+        let reads = Arc::<AtomicUsize>::default();
+        (Arc::clone(&reads), Box::new(Self { bytes, reads, fails_at: usize::MAX }))
+    }
+}
+
+impl Object for Counted {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        if self.reads.fetch_add(1, Relaxed) == self.fails_at {
+            return Err(Error::changed("the object", "its ETag differs"));
+        }
+        let rest = self.bytes.get(offset as usize..).unwrap_or_default();
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+}
+
+/// Whichever read fails, the error is the store's own, not one about a damaged archive.
+fn fails_as_the_store_does<S: Source>(archive: &[u8], open: impl Fn(Box<dyn Object>) -> Result<S>) {
+    for fails_at in 0.. {
+        let reads = Arc::<AtomicUsize>::default();
+        let bytes = archive.to_vec();
+        let object = Box::new(Counted { bytes, reads: Arc::clone(&reads), fails_at });
+        match open(object).and_then(|tree| read_all(&tree)) {
+            Ok(_) if reads.load(Relaxed) <= fails_at => {
+                assert!(fails_at > 2, "nothing failed");
+                return;
+            }
+            Ok(_) => panic!("read {fails_at} failed and nobody was told"),
+            Err(error) => {
+                let changed = matches!(error.kind(), ErrorKind::Changed { .. });
+                assert!(changed, "read {fails_at}: {error}");
+            }
+        }
+    }
 }
 
 fn reason(error: &Error) -> String {
@@ -85,6 +137,40 @@ mod tar_archives {
         assert_eq!(read_all(&tree).unwrap(), expected());
         let skipped = [("symbolic link", 1), ("no file (pipe, socket or device)", 1)];
         assert_eq!(tree.listing().skipped, skipped.map(|(why, n)| (why.to_owned(), n)));
+    }
+
+    #[test]
+    fn an_object_of_a_store_is_an_archive_too() {
+        let (reads, object) = Counted::open(sample());
+        let tree = TarTree::of(object, "mem://a.tar").unwrap();
+        assert_eq!(reads.load(Relaxed), 3, "whether it is compressed, all headers, the end");
+        assert_eq!(read_all(&tree).unwrap(), expected());
+        assert_eq!(tree.describe(), "mem://a.tar");
+        fails_as_the_store_does(&sample(), |object| TarTree::of(object, "mem://a.tar"));
+        let cut = TarTree::of(Counted::open(sample()[..900].to_vec()).1, "mem://a.tar");
+        assert!(reason(&cut.unwrap_err()).starts_with("mem://a.tar"));
+    }
+
+    #[test]
+    fn headers_of_small_members_come_many_in_a_request_and_large_members_do_not() {
+        let tar = |len: usize, count: usize| {
+            let mut tar = Builder::new(Vec::new());
+            let body = vec![7; len];
+            for i in 0..count {
+                append(&mut tar, &format!("{i}.jpg"), EntryType::Regular, &body);
+            }
+            tar.into_inner().unwrap()
+        };
+        let listed = |tar: Vec<u8>, members: usize| {
+            let (reads, object) = Counted::open(tar);
+            let tree = TarTree::of(object, "mem://a.tar").unwrap();
+            assert_eq!(tree.listing().len(), members);
+            reads.load(Relaxed)
+        };
+        let small = listed(tar(20_000, 1000), 1000);
+        assert!(small < 15, "{small} requests for 20 MB");
+        let large = listed(tar(3 << 20, 10), 10);
+        assert!(large <= 13, "{large} requests for 10 members");
     }
 
     #[test]
@@ -225,6 +311,15 @@ mod zip_archives {
             tree.fetch(id, start, len, &mut Bytes::new(&mut found)).unwrap();
             assert_eq!(found, bytes);
         }
+    }
+
+    #[test]
+    fn an_object_of_a_store_is_an_archive_too() {
+        let (_, object) = Counted::open(sample());
+        let tree = ZipTree::of(object, "mem://a.zip").unwrap();
+        let file = ZipTree::open(Scratch::new().file(&sample())).unwrap();
+        assert_eq!(read_all(&tree).unwrap(), read_all(&file).unwrap());
+        fails_as_the_store_does(&sample(), |object| ZipTree::of(object, "mem://a.zip"));
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Archive, Cursor, describe, skipped};
+use super::{Archive, Cursor, skipped};
 use crate::listing::check_count;
 use crate::source::pour;
-use crate::{Error, File, FileId, Listing, ListingBuilder, Result, Sink, Source};
+use crate::{Error, File, FileId, Listing, ListingBuilder, Object, Result, Sink, Source};
 
 /// A zip archive as a tree of files, in the order of its directory; stored and deflated members.
 ///
@@ -28,12 +28,21 @@ pub struct ZipTree {
 impl ZipTree {
     /// Lists the members of the archive at `path`.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        let archive = Archive::open(path.into())?;
+        Self::list(Archive::open(path.into())?)
+    }
+
+    /// Lists the members of an archive in a store; `name` is what messages call it. The object must
+    /// fail to be read once it is another one, as objects of S3 do.
+    pub fn of(object: Box<dyn Object>, name: impl Into<String>) -> Result<Self> {
+        Self::list(Archive::of(object, name.into()))
+    }
+
+    fn list(archive: Archive) -> Result<Self> {
         let zip = ZipArchive::new(archive.cursor()).map_err(|e| fail(&archive, e))?;
         if zip.has_duplicate_names() {
             return Err(archive.damaged("holds two files of the same name"));
         }
-        check_count(zip.len(), &archive.name())?;
+        check_count(zip.len(), &archive.name)?;
         let mut listing = ListingBuilder::default();
         let (mut members, mut links) = (Vec::new(), 0);
         for number in 0..zip.len() as u32 {
@@ -104,12 +113,12 @@ impl ZipTree {
         Ok(())
     }
 
-    /// The system's errors as they are; the parser's name the member.
+    /// The system's errors and the store's as they are; the parser's name the member.
     fn fault(&self, file: File<'_>, e: io::Error) -> Error {
-        if e.raw_os_error().is_some() {
-            self.archive.error(e)
-        } else {
-            self.archive.member(&file.path(), format!("is damaged: {e}"))
+        match (self.archive.medium.failure(), e.raw_os_error()) {
+            (Some(error), _) => error,
+            (None, Some(_)) => self.archive.error(e),
+            (None, None) => self.archive.member(&file.path(), format!("is damaged: {e}")),
         }
     }
 }
@@ -127,7 +136,7 @@ impl Source for ZipTree {
     }
 
     fn describe(&self) -> String {
-        describe(&self.archive.path)
+        self.archive.name.clone()
     }
 }
 

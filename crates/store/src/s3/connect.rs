@@ -224,7 +224,8 @@ fn check_endpoints(options: &S3Options) -> Result<()> {
     let all = variables.chain([("--endpoint-url", options.endpoint_url.clone())]);
     for (name, value) in all {
         if let Some(value) = value.filter(|value| !is_url(value)) {
-            let reason = format!("`{value}` is no URL: give http://... or https://..., or unset it");
+            let reason =
+                format!("`{value}` is no URL: give http://... or https://..., or unset it");
             return Err(Error::new(ErrorKind::Invalid { reason }, name));
         }
     }
