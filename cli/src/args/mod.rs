@@ -1,6 +1,7 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
 mod advise;
+mod append;
 mod audit;
 mod bench_read;
 mod cat;
@@ -31,6 +32,7 @@ use clap_complete::Shell;
 pub(crate) use advise::{
     AccessArg, AdviseArgs, DataArgs, JobArgs, Seconds, Speed, StorageArg, YesNo,
 };
+pub(crate) use append::AppendArgs;
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
@@ -67,6 +69,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
+    Append(Box<AppendArgs>),
     Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),

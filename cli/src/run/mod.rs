@@ -1,6 +1,7 @@
 //! Commands: checked options, calls, messages.
 
 mod advise;
+mod append;
 mod audit;
 mod bench_read;
 mod cat;
@@ -44,6 +45,7 @@ use crate::progress::{Display, Style};
 pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
+        Command::Append(args) => args.output,
         Command::Reshard(args) => args.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
@@ -72,6 +74,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let mut output = Output::new();
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
+        Command::Append(args) => append::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),

@@ -13,7 +13,7 @@ use shardpack_store::PutMode;
 use crate::context::Context;
 use crate::options::{ForeignIndex, PackOptions};
 use crate::plan::ShardPlan;
-use crate::staging::{self, index_path, sealed_index, staged};
+use crate::staging::{self, index_path, sealed_index};
 use crate::{Error, Result};
 
 /// Why a tool whose index is asked for would misread a sample; asked before anything is written.
@@ -34,23 +34,32 @@ pub(crate) fn complaint(shape: &SampleShape<'_>, options: &PackOptions) -> Optio
     })
 }
 
-/// Writes the indexes asked for, staged beside our own.
-pub(crate) fn write(context: &Context<'_>) -> Result<()> {
-    let shards = &context.plan.shards;
-    for part in shards.chunk_by(|a, b| a.split == b.split) {
+/// Where a file that is called so for readers goes.
+type At<'a> = &'a dyn Fn(&str) -> String;
+
+/// What the files for single shards end in.
+pub(crate) const SUFFIXES: [&str; 3] = ["idx", "tfindex", "lst"];
+
+/// Writes the indexes asked for beside our own: of each shard of the plan, and over `all` shards of
+/// the dataset, which has them already or gets them now.
+pub(crate) fn write(context: &Context<'_>, all_shards: &[ShardPlan], at: At<'_>) -> Result<()> {
+    for whole in all_shards.chunk_by(|a, b| a.split == b.split) {
+        let is_here = |shard: &&ShardPlan| whole.first().is_some_and(|s| s.split == shard.split);
+        let part: Vec<&ShardPlan> = context.plan.shards.iter().filter(is_here).collect();
+        let part = &part[..];
         for index in &context.options.indexes {
             match (index, context.options.format.as_str()) {
                 (ForeignIndex::Dali, "webdataset") => {
-                    each(context, part, "idx", |i| wds::write(i, wds::Version::V1_2))?;
+                    each(context, part, "idx", at, |i| wds::write(i, wds::Version::V1_2))?;
                 }
-                (ForeignIndex::Dali, "tfrecord") => each(context, part, "idx", tfrecord::write)?,
-                (ForeignIndex::Dali, _) => all(context, part)?,
-                (ForeignIndex::Tfrecord, _) => each(context, part, "tfindex", tfrecord::write)?,
-                (ForeignIndex::Wids, _) => list(context, part)?,
+                (ForeignIndex::Dali, "tfrecord") => each(context, part, "idx", at, tfrecord::write)?,
+                (ForeignIndex::Dali, _) => all(context, whole, at)?,
+                (ForeignIndex::Tfrecord, _) => each(context, part, "tfindex", at, tfrecord::write)?,
+                (ForeignIndex::Wids, _) => list(context, whole, at)?,
                 (ForeignIndex::Mxnet, _) => {
-                    each(context, part, "idx", |i| mxnet::write(i, mxnet::Keys::Id))?;
-                    each(context, part, "lst", mxnet::write_lst)?;
-                    all(context, part)?;
+                    each(context, part, "idx", at, |i| mxnet::write(i, mxnet::Keys::Id))?;
+                    each(context, part, "lst", at, mxnet::write_lst)?;
+                    all(context, whole, at)?;
                 }
             }
         }
@@ -63,28 +72,29 @@ type Text = shardpack_manifest::Result<String>;
 /// One text a shard.
 fn each(
     context: &Context<'_>,
-    shards: &[ShardPlan],
+    shards: &[&ShardPlan],
     suffix: &str,
+    at: At<'_>,
     text: impl Fn(&Index<'_>) -> Text,
 ) -> Result<()> {
     for shard in shards {
         let text = with_index(context, shard, &text)?;
-        put(context, &format!("{}.{suffix}", stem(context, shard)), &text)?;
+        put(context, &at(&format!("{}.{suffix}", stem(context, shard))), &text)?;
     }
     Ok(())
 }
 
 /// MXNet's index over all shards of a split: DALI and MXNet's C++ reader take exactly one.
-fn all(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
+fn all(context: &Context<'_>, shards: &[ShardPlan], at: At<'_>) -> Result<()> {
     let mut writer = mxnet::IdxWriter::new(mxnet::Keys::Id);
     for shard in shards {
         with_index(context, shard, |index| writer.push(index))?;
     }
-    put(context, &format!("{}all.idx", folder(&shards[0])), &writer.finish())
+    put(context, &at(&format!("{}all.idx", folder(&shards[0]))), &writer.finish())
 }
 
 /// The list of shards that wids opens; its URLs are relative to the file.
-fn list(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
+fn list(context: &Context<'_>, shards: &[ShardPlan], at: At<'_>) -> Result<()> {
     let folder = folder(&shards[0]);
     let up = "../".repeat(folder.matches('/').count());
     let mut writer = wids::WidsIndex::new(shards[0].split.clone());
@@ -93,7 +103,7 @@ fn list(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
             writer.push(&format!("{up}{}", shard.path), index, None)
         })?;
     }
-    put(context, &format!("{folder}shardindex.json"), &writer.finish()?)
+    put(context, &at(&format!("{folder}shardindex.json")), &writer.finish()?)
 }
 
 fn with_index<T>(
@@ -122,20 +132,22 @@ fn stem(context: &Context<'_>, shard: &ShardPlan) -> String {
 }
 
 fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
-    let path = staged(context.store, path);
-    staging::put(context.store, &path, text.as_bytes(), PutMode::Replace)
+    staging::put(context.store, path, text.as_bytes(), PutMode::Replace)
 }
 
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the
 /// `InputDataConfig` of a training job for each input mode.
-pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Result<()> {
-    let prefix = context.options.s3_root();
+pub(crate) fn write_sagemaker(
+    store: &dyn Store,
+    prefix: &str,
+    manifest: &Manifest,
+) -> Result<()> {
     let put = |name: &str, bytes: Vec<u8>| {
-        staging::put(context.store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
+        staging::put(store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
     };
     let paths = |shards: &[shardpack_manifest::Shard]| {
         let paths: Vec<String> = shards.iter().map(|s| s.path.clone()).collect();
-        ManifestFile::new(prefix.clone(), paths)
+        ManifestFile::new(prefix, paths)
     };
     put("shards.manifest", paths(&manifest.shards)?.to_bytes())?;
     for split in &manifest.splits {
@@ -147,7 +159,7 @@ pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Res
         ("fastfile.json", InputMode::FastFile),
         ("pipe.json", InputMode::Pipe),
     ] {
-        let channels = sagemaker::channels(manifest, &prefix, mode, Distribution::FullyReplicated)?;
+        let channels = sagemaker::channels(manifest, prefix, mode, Distribution::FullyReplicated)?;
         put(name, sagemaker::to_json(&channels)?)?;
     }
     Ok(())
