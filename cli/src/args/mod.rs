@@ -13,6 +13,7 @@ mod diff;
 mod index;
 mod info;
 mod ls;
+mod merge;
 mod order;
 mod output;
 mod pack;
@@ -44,10 +45,11 @@ pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use merge::MergeArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
-pub(crate) use reshard::ReshardArgs;
+pub(crate) use reshard::{DuplicatesArg, ReshardArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
@@ -70,6 +72,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
     Append(Box<AppendArgs>),
+    Merge(Box<MergeArgs>),
     Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),

@@ -16,6 +16,7 @@ mod index;
 mod info;
 mod ls;
 mod manual;
+mod merge;
 mod pack;
 mod plan;
 mod quarantine;
@@ -46,6 +47,7 @@ pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
         Command::Append(args) => args.output,
+        Command::Merge(args) => args.output,
         Command::Reshard(args) => args.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
@@ -75,6 +77,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
         Command::Append(args) => append::run(args, log, &mut output),
+        Command::Merge(args) => merge::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),

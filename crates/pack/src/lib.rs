@@ -36,7 +36,8 @@ mod unit;
 mod writer;
 
 pub use append::{
-    AppendOptions, AppendReport, DeleteOptions, DeleteReport, append, delete,
+    AppendOptions, AppendReport, DeleteOptions, DeleteReport, MergeOptions, MergeReport, append,
+    delete, merge,
 };
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{

@@ -7,7 +7,7 @@ use shardpack_manifest::{
 use shardpack_store::{PutMode, Store};
 
 use crate::context::Context;
-use crate::foreign;
+use crate::foreign::{self, Beside};
 use crate::parallel::each;
 use crate::plan::ShardPlan;
 use crate::progress::Progress;
@@ -34,15 +34,27 @@ pub(crate) fn publish(
         manifest.push(entry, &fields)?;
     }
     prove(&manifest)?;
-    foreign::write(context, &context.plan.shards, &|path| staged(store, path))?;
-    write_labels(store, &manifest)?;
-    foreign::write_sagemaker(store, &context.options.s3_root(), &manifest)?;
+    foreign::write(&Beside {
+        store,
+        format: context.format,
+        indexes: &context.options.indexes,
+        new: &context.plan.shards,
+        all: &context.plan.shards,
+        at: &|path| staged(store, path),
+    })?;
+    finish(store, &context.options.s3_root(), &manifest)?;
+    Ok(manifest)
+}
+
+/// Makes a dataset of what is staged and sealed; `prefix` is where it will be on S3.
+pub(crate) fn finish(store: &dyn Store, prefix: &str, manifest: &Manifest) -> Result<()> {
+    write_labels(store, manifest)?;
+    foreign::write_sagemaker(store, prefix, manifest)?;
     for folder in ["index", "shards"] {
         move_once(store, folder)?;
     }
     staging::put(store, MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
-    store.remove(STAGING)?;
-    Ok(manifest)
+    Ok(store.remove(STAGING)?)
 }
 
 /// Writes the map of class names that a manifest speaks of.

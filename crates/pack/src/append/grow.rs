@@ -15,8 +15,9 @@ use crate::pack::{Prepared, count_sealed, identity, skip_sealed};
 use crate::plan::{Plan, ShardPlan, WHOLE};
 use crate::progress::{Progress, Stage};
 use crate::sources::sources_path;
-use crate::staging::{self, Identity, PLAN, STAGING, index_path, staged};
-use crate::{Error, Result, difference, foreign, publish};
+use crate::staging::{self, Identity, STAGING, index_path, staged};
+use crate::foreign::{self, Beside};
+use crate::{Error, Result, difference, publish};
 
 /// A dataset that gets new shards.
 pub(super) struct Growth<'a> {
@@ -32,8 +33,7 @@ pub(super) struct Growth<'a> {
 #[derive(Debug)]
 pub(super) struct Grown {
     pub(super) manifest: Manifest,
-    /// New shards, and those of them that an earlier, killed run had sealed.
-    pub(super) shards: usize,
+    /// New shards that an earlier, killed run had sealed.
     pub(super) resumed: usize,
     pub(super) doubts: Vec<String>,
 }
@@ -72,11 +72,18 @@ impl Growth<'_> {
             labels.classes.extend(context.samples.classes.clone());
         }
         publish::write_labels(store, &next)?;
-        foreign::write(&context, &shards_of(&next), &|path| path.to_owned())?;
+        foreign::write(&Beside {
+            store,
+            format: context.format,
+            indexes: &options.indexes,
+            new: &plan.shards,
+            all: &shards_of(&next),
+            at: &|path| path.to_owned(),
+        })?;
         foreign::write_sagemaker(store, &options.s3_root(), &next)?;
         let manifest = self.head.replace(store, (next, live), self.event, plan.shards.len() as u64)?;
         store.remove(STAGING)?;
-        Ok(Grown { manifest, shards: plan.shards.len(), resumed, doubts })
+        Ok(Grown { manifest, resumed, doubts })
     }
 
     /// Names of new shards are those of no other: they go on from the number of all shards there

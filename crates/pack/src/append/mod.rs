@@ -19,14 +19,17 @@ mod compare;
 mod delete;
 mod grow;
 mod head;
+mod merge;
 mod options;
 mod report;
+mod twice;
 #[cfg(test)]
 mod tests;
 
 pub use delete::{DeleteOptions, DeleteReport, delete};
+pub use merge::{MergeOptions, merge};
 pub use options::AppendOptions;
-pub use report::AppendReport;
+pub use report::{AppendReport, MergeReport};
 
 use std::collections::BTreeMap;
 

@@ -81,3 +81,47 @@ impl AppendReport {
         Self { version: manifest.number() + 1, live, digest: None, ..self }
     }
 }
+
+/// What merging did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MergeReport {
+    /// Where the dataset is.
+    pub dataset: String,
+    /// True when nothing was written.
+    pub dry_run: bool,
+    /// True when it was there already, complete, of the same datasets.
+    pub already_complete: bool,
+    /// Shards, all of them copied as they are.
+    pub shards: u64,
+    /// Shards that earlier, killed runs had copied.
+    pub resumed_shards: usize,
+    /// Bytes of all shards.
+    pub shard_bytes: u64,
+    /// Samples that are live.
+    pub live: u64,
+    /// Samples that are marked as deleted, those of the sources included.
+    pub deleted: u64,
+    /// Samples among them that gave way to another of the same key.
+    pub duplicates: u64,
+    /// Digest of the live samples, which readers are pinned to.
+    pub digest: String,
+    /// What the destination's server does not do although the dataset's safety rests on it.
+    pub doubts: Vec<String>,
+}
+
+impl MergeReport {
+    pub(super) fn of(store: &dyn Store, manifest: &Manifest, duplicates: u64, dry_run: bool) -> Self {
+        Self {
+            dataset: store.describe(),
+            dry_run,
+            shards: manifest.shards.len() as u64,
+            shard_bytes: manifest.totals.shard_bytes,
+            live: manifest.live(),
+            deleted: manifest.tombstones.len() as u64,
+            duplicates,
+            digest: manifest.live_digest().unwrap_or_default().to_string(),
+            ..Self::default()
+        }
+    }
+}

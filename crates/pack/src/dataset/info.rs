@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 use shardpack_formats::{Compression, Label, Schema};
-use shardpack_manifest::{Digest, SampleHasher};
+use shardpack_manifest::{Digest, SampleHasher, Version};
 
 use super::check::read_failed;
 use super::ls::{View, samples};
