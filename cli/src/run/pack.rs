@@ -141,6 +141,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
             (prefix, _) => prefix.clone(),
         },
         restart: run.restart,
+        existing: None,
     })
 }
 

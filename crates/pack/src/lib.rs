@@ -36,8 +36,8 @@ mod unit;
 mod writer;
 
 pub use append::{
-    AppendOptions, AppendReport, DeleteOptions, DeleteReport, MergeOptions, MergeReport, append,
-    delete, merge,
+    AppendOptions, AppendReport, CompactOptions, CompactReport, DeleteOptions, DeleteReport,
+    MergeOptions, MergeReport, append, compact, delete, merge,
 };
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{

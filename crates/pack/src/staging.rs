@@ -65,9 +65,8 @@ pub(crate) fn open(
         ));
     }
     if there(PLAN) {
-        let before = unfinished(store)?.flatten();
-        let same = before.as_ref().is_some_and(|before| differences(before, identity).is_empty());
-        if same || !restart {
+        let before = unfinished(store)?.and_then(|before| before.identity);
+        if !restart || before.as_ref().is_some_and(|before| same(before, identity)) {
             return go_on(store, plan, before.as_ref(), identity, changed).map(Found::Todo);
         }
         for leftover in [STAGING, "shards", "index", "sagemaker", "labels.json"] {
@@ -81,24 +80,47 @@ pub(crate) fn open(
             objects.len() - 1
         )));
     }
-    claim(store, identity)?;
+    claim(store, identity, None)?;
     Ok(Found::Todo((0..plan.shards.len()).collect()))
 }
 
-/// Says which run is at work; fails with the store's [`Exists`](shardpack_store::ErrorKind::Exists)
-/// when another one was faster.
-pub(crate) fn claim(store: &dyn Store, identity: &Identity) -> Result<()> {
+/// Says which run is at work, in place of one that is over. Fails with the store's
+/// [`Exists`](shardpack_store::ErrorKind::Exists) or [`Changed`](shardpack_store::ErrorKind::Changed)
+/// when another run was faster.
+pub(crate) fn claim(
+    store: &dyn Store,
+    identity: &Identity,
+    over: Option<&Unfinished>,
+) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
-    Ok(store.put(PLAN, &bytes, PutMode::Create)?)
+    match over {
+        Some(over) => Ok(store.swap(PLAN, &over.bytes, &bytes)?),
+        None => Ok(store.put(PLAN, &bytes, PutMode::Create)?),
+    }
 }
 
-/// The run whose unfinished work is there, if any is; none in it when that cannot be told.
-pub(crate) fn unfinished(store: &dyn Store) -> Result<Option<Option<Identity>>> {
+/// What says that a run is at work, or was when it was killed.
+pub(crate) struct Unfinished {
+    bytes: Vec<u8>,
+    /// That run; none when it cannot be told.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// The run whose unfinished work is there, if any is.
+pub(crate) fn unfinished(store: &dyn Store) -> Result<Option<Unfinished>> {
     match read(store, PLAN) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).ok())),
+        Ok(bytes) => {
+            let identity = serde_json::from_slice(&bytes).ok();
+            Ok(Some(Unfinished { bytes, identity }))
+        }
         Err(Error::Store(error)) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether two runs are the same.
+pub(crate) fn same(before: &Identity, now: &Identity) -> bool {
+    differences(before, now).is_empty()
 }
 
 /// Goes on with the work of `before` if that was this very run: shards that are not sealed.

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use shardpack_formats::{FormatOptions, NAMES};
 use shardpack_manifest::{Event, Fingerprint, Manifest, Row};
-use shardpack_store::{Source, Store};
+use shardpack_store::{ErrorKind, Source, Store};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::head::{Head, Living};
+use super::prune;
 use crate::context::Context;
 use crate::execute::execute;
 use crate::options::PackOptions;
@@ -15,7 +15,7 @@ use crate::pack::{Prepared, count_sealed, identity, skip_sealed};
 use crate::plan::{Plan, ShardPlan, WHOLE};
 use crate::progress::{Progress, Stage};
 use crate::sources::sources_path;
-use crate::staging::{self, Identity, STAGING, index_path, staged};
+use crate::staging::{self, Identity, STAGING, Unfinished, index_path, staged};
 use crate::foreign::{self, Beside};
 use crate::{Error, Result, difference, publish};
 
@@ -81,6 +81,7 @@ impl Growth<'_> {
             at: &|path| path.to_owned(),
         })?;
         foreign::write_sagemaker(store, &options.s3_root(), &next)?;
+        self.still_mine(&identity)?;
         let manifest = self.head.replace(store, (next, live), self.event, plan.shards.len() as u64)?;
         store.remove(STAGING)?;
         Ok(Grown { manifest, resumed, doubts })
@@ -108,28 +109,60 @@ impl Growth<'_> {
         changed: &dyn Fn() -> Result<Option<String>>,
     ) -> Result<Vec<usize>> {
         let Self { store, head, options, .. } = *self;
-        clear_up(store, head)?;
-        match staging::unfinished(store)? {
+        let before = staging::unfinished(store)?;
+        let is_mine = |before: &Unfinished| {
+            before.identity.as_ref().is_some_and(|before| staging::same(before, identity))
+        };
+        match &before {
             None => {}
-            Some(before) if options.restart => {
-                let paths = before.map(|before| before.paths).unwrap_or_default();
-                discard(store, &paths)?;
-                store.remove(STAGING)?;
+            Some(before) if is_over(before, head) => {}
+            Some(before) if options.restart && !is_mine(before) => {
+                let paths = before.identity.as_ref().map(|before| &before.paths[..]);
+                prune::discard(store, paths.unwrap_or_default(), &prune::named(store, 0)?)?;
                 store.sweep("")?;
             }
-            Some(before) => return staging::go_on(store, plan, before.as_ref(), identity, changed),
+            Some(before) => {
+                return staging::go_on(store, plan, before.identity.as_ref(), identity, changed);
+            }
         }
-        staging::claim(store, identity)?;
-        Ok((0..plan.shards.len()).collect())
+        staging::claim(store, identity, before.as_ref())?;
+        // Without locks another run may have published, under these very names, until just now.
+        match Head::read(store)?.is(head) {
+            true => Ok((0..plan.shards.len()).collect()),
+            false => {
+                store.remove(STAGING)?;
+                Err(changed_meanwhile())
+            }
+        }
     }
+
+    /// Fails when somebody else took the place: without locks that can be.
+    fn still_mine(&self, identity: &Identity) -> Result<()> {
+        let now = staging::unfinished(self.store)?.and_then(|now| now.identity);
+        match now.is_some_and(|now| staging::same(&now, identity)) {
+            true => Ok(()),
+            false => Err(changed_meanwhile()),
+        }
+    }
+}
+
+fn changed_meanwhile() -> Error {
+    let what = "another run has published there meanwhile; nothing was changed".to_owned();
+    shardpack_store::Error::new(ErrorKind::Changed { what }, staging::MANIFEST).into()
+}
+
+/// Whether a run had published when it was killed.
+fn is_over(before: &Unfinished, head: &Head) -> bool {
+    let identity = before.identity.as_ref();
+    let plan = head.manifest.plan.map(|plan| plan.to_string());
+    identity.zip(plan).is_some_and(|(before, plan)| before.fingerprint == plan)
 }
 
 /// Removes what a run that had published when it was killed left behind.
 pub(super) fn clear_up(store: &dyn Store, head: &Head) -> Result<()> {
-    let Some(Some(before)) = staging::unfinished(store)? else { return Ok(()) };
-    match head.manifest.plan.is_some_and(|plan| plan.to_string() == before.fingerprint) {
-        true => Ok(store.remove(STAGING)?),
-        false => Ok(()),
+    match staging::unfinished(store)? {
+        Some(before) if is_over(&before, head) => Ok(store.remove(STAGING)?),
+        _ => Ok(()),
     }
 }
 
@@ -164,36 +197,4 @@ fn settle(store: &dyn Store, shard: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes shards that no version names, and what lies beside them.
-pub(super) fn discard(store: &dyn Store, shards: &[String]) -> Result<()> {
-    let mut named = HashSet::new();
-    for (_, manifest) in shardpack_dataset::versions(store)? {
-        named.extend(manifest.shards.into_iter().map(|shard| shard.path));
-    }
-    for shard in shards.iter().filter(|shard| !named.contains(*shard)) {
-        // The index says that a shard is sealed: it goes first.
-        for path in beside(shard).iter().chain([shard]) {
-            store.remove(path)?;
-            if store.moves() {
-                store.remove(&staged(store, path))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// All that may lie beside a shard: its index and names, and the indexes of other tools.
-fn beside(shard: &str) -> Vec<String> {
-    let mut paths = vec![index_path(shard), sources_path(shard)];
-    let name = shard.strip_prefix("shards/").unwrap_or(shard);
-    let stems = NAMES.iter().filter_map(|name| {
-        shardpack_formats::open(name, &FormatOptions::default()).ok()
-    });
-    let stem = stems.into_iter().find_map(|format| name.strip_suffix(&format!(".{}", format.extension())));
-    for suffix in foreign::SUFFIXES {
-        paths.push(format!("index/{}.{suffix}", stem.unwrap_or(name)));
-    }
-    paths
 }

@@ -40,6 +40,11 @@ impl Head {
         Ok(Self { bytes, manifest })
     }
 
+    /// Whether another reading gave the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
     /// Shards that the dataset ever had.
     pub(crate) fn shards_ever(manifest: &Manifest) -> u64 {
         match manifest.history.is_empty() {

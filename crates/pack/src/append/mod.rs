@@ -15,21 +15,24 @@
 //! - **Digests are sums**, so the digest of what is live is known before the manifest is written:
 //!   that of the version before, plus the new shards', minus that of what is marked.
 
+mod compact;
 mod compare;
 mod delete;
 mod grow;
 mod head;
 mod merge;
 mod options;
+mod prune;
 mod report;
 mod twice;
 #[cfg(test)]
 mod tests;
 
+pub use compact::{CompactOptions, compact};
 pub use delete::{DeleteOptions, DeleteReport, delete};
 pub use merge::{MergeOptions, merge};
 pub use options::AppendOptions;
-pub use report::{AppendReport, MergeReport};
+pub use report::{AppendReport, CompactReport, MergeReport};
 
 use std::collections::BTreeMap;
 

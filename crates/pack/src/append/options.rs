@@ -50,6 +50,13 @@ const KNOWN: &[&str] = &[
 impl AppendOptions {
     /// The options that new shards of a dataset are packed with.
     pub(super) fn pack(&self, manifest: &Manifest, store: &dyn Store) -> Result<PackOptions> {
+        let noted = &manifest.options;
+        if let Some(name) = noted.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+            return Err(unknown(
+                store,
+                &format!("it was made with --{name}, which files cannot be packed with; pack them, and put both together with `shardpack reshard`"),
+            ));
+        }
         let mut options = packed_with(manifest, store)?;
         options.labels = self.labels(manifest, store)?;
         options.jobs = self.jobs;
@@ -90,12 +97,6 @@ pub(super) fn packed_with(manifest: &Manifest, store: &dyn Store) -> Result<Pack
         ));
     }
     let noted = &manifest.options;
-    if let Some(name) = noted.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(unknown(
-            store,
-            &format!("it was made with --{name}, which files cannot be packed with; pack them, and put both together with `shardpack reshard`"),
-        ));
-    }
     let defaults = PackOptions::default();
     let options = PackOptions {
         format: manifest.format.name.clone(),

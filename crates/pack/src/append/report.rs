@@ -125,3 +125,42 @@ impl MergeReport {
         }
     }
 }
+
+/// What compacting did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// Where the dataset is.
+    pub dataset: String,
+    /// True when nothing was written.
+    pub dry_run: bool,
+    /// True when there was nothing to do, and so nothing was written.
+    pub nothing: bool,
+    /// Samples that are in no shard of the dataset any more: they were deleted or replaced.
+    pub dropped: u64,
+    /// Shards that were rewritten.
+    pub rewritten: usize,
+    /// Shards that they became.
+    pub shards: usize,
+    /// Of these, shards that earlier, killed runs had sealed.
+    pub resumed_shards: usize,
+    /// Versions that are kept no more.
+    pub removed_versions: u64,
+    /// Shards that only those had.
+    pub removed_shards: u64,
+    /// Bytes of these.
+    pub removed_bytes: u64,
+    /// Number of the version of the dataset, from 1.
+    pub version: u64,
+    /// Samples that are live, as before.
+    pub live: u64,
+    /// Their digest, as before.
+    pub digest: Option<String>,
+}
+
+impl CompactReport {
+    pub(super) fn now(self, manifest: &Manifest, version: u64) -> Self {
+        let digest = manifest.live_digest().map(|digest| digest.to_string());
+        Self { version, live: manifest.live(), digest, ..self }
+    }
+}

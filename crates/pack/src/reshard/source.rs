@@ -133,7 +133,7 @@ impl<'s> DatasetSource<'s> {
         Ok(Self { inputs, catalog, shards, lens, scratch, digest, samples, notes })
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
