@@ -7,6 +7,7 @@ mod bench_read;
 mod cat;
 mod channels;
 mod clean;
+mod compact;
 mod dataset;
 mod delete;
 mod diff;
@@ -39,6 +40,7 @@ pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
 pub(crate) use channels::{ChannelJobArgs, ChannelsArgs, ChannelsCommand, EmitArgs, ServeArgs};
 pub(crate) use clean::CleanArgs;
+pub(crate) use compact::CompactArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
@@ -73,6 +75,7 @@ pub(crate) enum Command {
     Pack(Box<PackArgs>),
     Append(Box<AppendArgs>),
     Merge(Box<MergeArgs>),
+    Compact(Box<CompactArgs>),
     Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),

@@ -1,5 +1,6 @@
 //! `shardpack append`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_pack::{AppendOptions, AppendReport, Error, Progress, append};
@@ -44,12 +45,8 @@ pub(super) fn run(args: &AppendArgs, log: Log, output: &mut Output) -> Result<Ex
             Box::new(LocalStore::open(&args.destination, &local))
         }
     };
-    let report = append(&*source, &*store, &options, &progress).map_err(|error| match error {
-        Error::Store(error) if error.is_changed() => {
-            Failure::of(&error).hint("run the same command again: it starts from what is there now")
-        }
-        error => pack::name_full_device(error, &args.destination),
-    })?;
+    let report = append(&*source, &*store, &options, &progress)
+        .map_err(|error| told(error, &args.destination))?;
     drop(display);
     match args.output.json {
         true => output.json(&report)?,
@@ -57,6 +54,16 @@ pub(super) fn run(args: &AppendArgs, log: Log, output: &mut Output) -> Result<Ex
         false => print(&report, output)?,
     }
     Ok(Exit::Done)
+}
+
+/// Another run may be faster where nothing is locked, and full devices have a place.
+pub(super) fn told(error: Error, destination: &Path) -> Failure {
+    match error {
+        Error::Store(error) if error.is_changed() => {
+            Failure::of(&error).hint("run the same command again: it starts from what is there now")
+        }
+        error => pack::name_full_device(error, destination),
+    }
 }
 
 /// The last line says what became of the dataset.

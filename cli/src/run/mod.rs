@@ -7,6 +7,7 @@ mod bench_read;
 mod cat;
 mod channels;
 mod clean;
+mod compact;
 mod dataset;
 mod delete;
 mod destination;
@@ -48,6 +49,7 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Pack(args) => args.output,
         Command::Append(args) => args.output,
         Command::Merge(args) => args.output,
+        Command::Compact(args) => args.output,
         Command::Reshard(args) => args.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
@@ -78,6 +80,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Pack(args) => pack::run(args, log, &mut output),
         Command::Append(args) => append::run(args, log, &mut output),
         Command::Merge(args) => merge::run(args, log, &mut output),
+        Command::Compact(args) => compact::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),
