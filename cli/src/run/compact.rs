@@ -73,6 +73,9 @@ fn print(report: &CompactReport, output: &mut Output) -> Result<()> {
         let live = counted(report.live, "sample");
         return output.line(&format!("nothing to do: {live}, none is dead: {}", report.dataset));
     }
+    if report.rewritten == 0 {
+        return Ok(());
+    }
     let became = match report.dry_run {
         true => String::new(),
         false => format!(", now {}", count(report.shards as u64)),

@@ -144,11 +144,7 @@ fn put(context: &Beside<'_>, path: &str, text: &str) -> Result<()> {
 
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the
 /// `InputDataConfig` of a training job for each input mode.
-pub(crate) fn write_sagemaker(
-    store: &dyn Store,
-    prefix: &str,
-    manifest: &Manifest,
-) -> Result<()> {
+pub(crate) fn write_sagemaker(store: &dyn Store, prefix: &str, manifest: &Manifest) -> Result<()> {
     let put = |name: &str, bytes: Vec<u8>| {
         staging::put(store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
     };

@@ -41,10 +41,11 @@ pub use append::{
 };
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
-    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DiffOptions, DiffReport, Difference, Duplicate, Entry, EntryField, FieldInfo,
-    InfoReport, LsOptions, ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo,
-    UnpackOptions, UnpackReport, VerifyOptions, VerifyReport, WhyField, WhyReport, adopt, cat,
-    diff, info, ls, quarantine, unpack, unpack_into, verify, why,
+    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DiffOptions,
+    DiffReport, Difference, Duplicate, Entry, EntryField, FieldInfo, InfoReport, LsOptions,
+    ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport,
+    VerifyOptions, VerifyReport, WhyField, WhyReport, adopt, cat, diff, info, ls, quarantine,
+    unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
 pub use name::Template;

@@ -140,20 +140,21 @@ impl Channel {
                 let hosts = self.is_sharded().then(|| self.hosts());
                 Contents::Dataset { manifest: Box::new(manifest), indexes, hosts }
             }
-            (RecordWrapper::None, Err(Error::NotFound(looked)))
-                if options.digest.is_none() => match &options.format {
-                Some(name) => {
-                    let format = shardpack_formats::open(name, &Default::default())?;
-                    Contents::Foreign { format, decode: Default::default() }
-                }
-                None => {
-                    return Err(Error::NotFound(format!(
-                        "channel {:?} is a Pipe and nothing says what is in it: {looked}; give a \
+            (RecordWrapper::None, Err(Error::NotFound(looked))) if options.digest.is_none() => {
+                match &options.format {
+                    Some(name) => {
+                        let format = shardpack_formats::open(name, &Default::default())?;
+                        Contents::Foreign { format, decode: Default::default() }
+                    }
+                    None => {
+                        return Err(Error::NotFound(format!(
+                            "channel {:?} is a Pipe and nothing says what is in it: {looked}; give a \
                          manifest, or the name of the format",
-                        self.name()
-                    )));
+                            self.name()
+                        )));
+                    }
                 }
-            },
+            }
             (RecordWrapper::None, Err(error)) => return Err(error),
         };
         let pipe = Arc::new(Pipe::new(path, PipeOptions::default()));

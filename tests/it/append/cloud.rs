@@ -54,7 +54,11 @@ fn of_two_appends_at_once_both_are_there_in_the_end() {
         assert!(codes.0 == Some(0) || codes.1 == Some(0), "{}\n{}", first.stderr, second.stderr);
         for (ran, source) in [(first, "one"), (second, "two")] {
             if ran.code != Some(0) {
-                assert!(ran.stderr.contains("s3://bucket/dst") || ran.stderr.contains("manifest.json"), "at {moment}: {}", ran.stderr);
+                assert!(
+                    ran.stderr.contains("s3://bucket/dst") || ran.stderr.contains("manifest.json"),
+                    "at {moment}: {}",
+                    ran.stderr
+                );
                 cloud.line(&line(source)).done();
             }
         }
@@ -82,7 +86,10 @@ fn killed_at_any_call_an_append_is_finished() {
         running.until(|| cloud.server.call_count() >= moment);
         running.kill();
         let head = cloud.objects("dst/").remove("manifest.json");
-        assert!(head == start.get("manifest.json").cloned() || head == whole.get("manifest.json").cloned());
+        assert!(
+            head == start.get("manifest.json").cloned()
+                || head == whole.get("manifest.json").cloned()
+        );
         cloud.line(line).done();
         same(&cloud.objects("dst/"), &whole);
     }

@@ -23,7 +23,8 @@ fn shards_keep_their_bytes_and_samples_their_digest() {
         let report = home.line("merge one.set two.set dst --json").done().json();
         assert_eq!(report["live"], 60, "{format}");
         let bytes = |folder: &str| shards(&home.files(folder)).into_values().collect::<Vec<_>>();
-        let sources: BTreeSet<_> = [bytes("one.set"), bytes("two.set")].concat().into_iter().collect();
+        let sources: BTreeSet<_> =
+            [bytes("one.set"), bytes("two.set")].concat().into_iter().collect();
         assert_eq!(bytes("dst").into_iter().collect::<BTreeSet<_>>(), sources);
         home.line("verify dst --against all").done();
         home.line("diff dst all.set").done();
@@ -51,10 +52,19 @@ fn keys_of_both_are_an_error_or_one_is_chosen() {
     home.line("delete two c2/s005").done();
     let ran = home.line("merge one two dst");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("\"c0/s006\"") && ran.stderr.contains("--duplicates"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("\"c0/s006\"") && ran.stderr.contains("--duplicates"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("s005"), "a deleted sample has no key: {}", ran.stderr);
-    let text = |place: &str| home.line(&format!("cat {place} c0/s006.jpg")).done().stdout.len();
-    let (one, two) = (text("one"), text("two"));
+    // Fields of the sample, with their lengths and crc32c.
+    let fields = |place: &str| {
+        let listed = home.line(&format!("ls {place} c0/s006 --long")).done().stdout;
+        listed.trim_end().rsplit('\t').next().expect("a column").to_owned()
+    };
+    let (one, two) = (fields("one"), fields("two"));
+    assert_ne!(one, two);
     for (policy, wanted) in [("first", one), ("last", two)] {
         let dst = format!("dst-{policy}");
         let report =
@@ -62,7 +72,7 @@ fn keys_of_both_are_an_error_or_one_is_chosen() {
         assert_eq!((&report["live"], &report["duplicates"]), (&65.into(), &2.into()));
         let report = home.line(&format!("verify {dst} --json")).done().json();
         assert_eq!(report["duplicates"], serde_json::json!([]));
-        assert_eq!(text(&dst), wanted, "{policy}");
+        assert_eq!(fields(&dst), wanted, "{policy}");
     }
 }
 
@@ -75,9 +85,12 @@ fn datasets_that_do_not_fit_are_named() {
     pack("records", "--format tfrecord");
     pack("compressed", "--compress gzip");
     pack("parts", "--split train=0.5,val=0.5");
-    home.write("ids.csv", (0..60).fold("key,label\n".to_owned(), |all, i| {
-        format!("{all}c{}/s{i:03},{}\n", i % 3, ["x", "y", "c2"][i % 3])
-    }));
+    home.write(
+        "ids.csv",
+        (0..60).fold("key,label\n".to_owned(), |all, i| {
+            format!("{all}c{}/s{i:03},{}\n", i % 3, ["x", "y", "c2"][i % 3])
+        }),
+    );
     pack("classes", "--labels csv:ids.csv");
     home.write("foreign/a.tar", [0; 1024]);
     for (other, told) in [

@@ -1,6 +1,7 @@
 //! Datasets that change: what commands and readers see of each version, alone and disturbed.
 
 mod cloud;
+mod compacting;
 mod kill;
 mod merging;
 
@@ -154,8 +155,11 @@ fn what_cannot_grow_is_left_alone() {
     home.write("dst/.shardpack/plan.json", "{\"shards\": 9}");
     refused("append dst src", "unfinished");
     fs::remove_dir_all(home.path("dst/.shardpack")).expect("a folder");
-    home.line("index dst").done();
-    refused("append dst src", "indexed, not packed");
+    fs::create_dir(home.path("found")).expect("a folder");
+    fs::rename(home.path("dst/shards"), home.path("found/shards")).expect("a folder");
+    home.line("index found").done();
+    refused("append found src", "indexed, not packed");
+    fs::rename(home.path("found/shards"), home.path("dst/shards")).expect("a folder");
     home.write("dst/manifest.json", &manifest);
     refused("append dst src --labels csv:none.csv", "none.csv");
     refused("append dst dst", "same folder");

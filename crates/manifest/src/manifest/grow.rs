@@ -22,7 +22,9 @@ impl Manifest {
     ) -> Result<Self> {
         if !kept.is_sorted_by(|a, b| a < b) || kept.last().is_some_and(|i| *i >= self.shards.len())
         {
-            return Err(Error::corrupt("numbers of shards that stay do not rise").in_field("shards"));
+            return Err(
+                Error::corrupt("numbers of shards that stay do not rise").in_field("shards")
+            );
         }
         let mut rows: Vec<(Option<usize>, Shard)> =
             kept.iter().filter_map(|&i| Some((Some(i), self.shards.get(i)?.clone()))).collect();

@@ -130,7 +130,9 @@ pub fn compact(
 fn marks(dataset: &Dataset<'_>, manifest: &Manifest) -> Result<Vec<Place>> {
     match manifest.tombstone_places.len() == manifest.tombstones.len() {
         true => Ok(manifest.tombstone_places.clone()),
-        false => Ok(places(dataset, &manifest.tombstones, cores())?.into_iter().flatten().collect()),
+        false => {
+            Ok(places(dataset, &manifest.tombstones, cores())?.into_iter().flatten().collect())
+        }
     }
 }
 
@@ -157,7 +159,8 @@ fn chosen(
 ) -> Vec<usize> {
     let mut chosen: BTreeSet<usize> = marks.iter().map(|(shard, _)| *shard as usize).collect();
     if options.merge_small {
-        let is_small = |i: &usize| manifest.shards.get(*i).is_some_and(|s| s.stream_bytes < target / 2);
+        let is_small =
+            |i: &usize| manifest.shards.get(*i).is_some_and(|s| s.stream_bytes < target / 2);
         let small: Vec<usize> = (0..manifest.shards.len()).filter(is_small).collect();
         for of_split in small.chunk_by(|a, b| split(manifest, *a) == split(manifest, *b)) {
             // One small shard alone stays what it is.

@@ -163,8 +163,9 @@ impl Comparison<'_> {
             for (field, body) in now.fields.iter().zip(bodies) {
                 let then = record.fields.clone().find(|then| then.name == field.name)?;
                 match *body {
-                    Body::File(file) => self.expected[file as usize]
-                        .store(READ | u64::from(then.crc32c), Relaxed),
+                    Body::File(file) => {
+                        self.expected[file as usize].store(READ | u64::from(then.crc32c), Relaxed)
+                    }
                     Body::Inline(i) => {
                         let now = inline.get(i).map(|(_, bytes)| crc32c(bytes));
                         if now != Some(then.crc32c) {
@@ -178,7 +179,8 @@ impl Comparison<'_> {
     }
 
     fn found(&self) -> Vec<Option<Place>> {
-        let place = |packed: u64| (packed != NOWHERE).then_some((packed >> 32, packed & 0xffff_ffff));
+        let place =
+            |packed: u64| (packed != NOWHERE).then_some((packed >> 32, packed & 0xffff_ffff));
         self.places.iter().map(|packed| place(packed.load(Relaxed))).collect()
     }
 

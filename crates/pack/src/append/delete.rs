@@ -81,7 +81,8 @@ pub fn delete(store: &dyn Store, keys: &[String], options: &DeleteOptions) -> Re
     let dataset = Dataset::of(store, head.manifest.clone())?;
     let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
     let before = marks(&dataset, &head.manifest, options)?;
-    let is_marked = |key: &str| before.range((key.to_owned(), None)..).next().is_some_and(|m| m.0 == key);
+    let is_marked =
+        |key: &str| before.range((key.to_owned(), None)..).next().is_some_and(|m| m.0 == key);
     // A key that is marked may be live elsewhere only where the manifest says so.
     let sought: Vec<&str> =
         keys.iter().copied().filter(|key| head.manifest.by_place || !is_marked(key)).collect();

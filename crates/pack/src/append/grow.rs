@@ -10,13 +10,13 @@ use super::head::{Head, Living};
 use super::prune;
 use crate::context::Context;
 use crate::execute::execute;
+use crate::foreign::{self, Beside};
 use crate::options::PackOptions;
 use crate::pack::{Prepared, count_sealed, identity, skip_sealed};
 use crate::plan::{Plan, ShardPlan, WHOLE};
 use crate::progress::{Progress, Stage};
 use crate::sources::sources_path;
 use crate::staging::{self, Identity, STAGING, Unfinished, index_path, staged};
-use crate::foreign::{self, Beside};
 use crate::{Error, Result, difference, publish};
 
 /// A dataset that gets new shards.
@@ -58,8 +58,15 @@ impl Growth<'_> {
         let resumed = plan.shards.len() - todo.len();
         skip_sealed(progress, &samples, &plan, &todo);
         progress.enter(Stage::Pack);
-        let context =
-            Context { source, store, samples: &samples, plan: &plan, format: &*format, options, progress };
+        let context = Context {
+            source,
+            store,
+            samples: &samples,
+            plan: &plan,
+            format: &*format,
+            options,
+            progress,
+        };
         execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
         progress.enter(Stage::Publish);
         let rows = publish::rows(&context)?;
@@ -82,7 +89,8 @@ impl Growth<'_> {
         })?;
         foreign::write_sagemaker(store, &options.s3_root(), &next)?;
         self.still_mine(&identity)?;
-        let manifest = self.head.replace(store, (next, live), self.event, plan.shards.len() as u64)?;
+        let manifest =
+            self.head.replace(store, (next, live), self.event, plan.shards.len() as u64)?;
         store.remove(STAGING)?;
         Ok(Grown { manifest, resumed, doubts })
     }
@@ -96,7 +104,10 @@ impl Growth<'_> {
             None => Ok(()),
             Some(shard) => Err(Error::Occupied {
                 destination: self.store.describe(),
-                what: format!("has a shard {} already, which a new one would be called", shard.path),
+                what: format!(
+                    "has a shard {} already, which a new one would be called",
+                    shard.path
+                ),
             }),
         }
     }
@@ -162,7 +173,10 @@ fn is_over(before: &Unfinished, head: &Head) -> bool {
 pub(super) fn clear_up(store: &dyn Store, head: &Head) -> Result<()> {
     match staging::unfinished(store)? {
         Some(before) if is_over(&before, head) => Ok(store.remove(STAGING)?),
-        _ => Ok(()),
+        Some(_) => Ok(()),
+        // The folder itself may be left; where nothing is locked another run may be making it.
+        None if store.locks() => Ok(store.remove(STAGING)?),
+        None => Ok(()),
     }
 }
 

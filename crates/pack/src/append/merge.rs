@@ -107,7 +107,10 @@ pub fn merge(
     let identity = inputs.identity(&manifest, options);
     let todo = match staging::open(store, &plan, &identity, options.restart, &|| Ok(None))? {
         Found::Complete(manifest) => {
-            return Ok(MergeReport { already_complete: true, ..MergeReport::of(store, &manifest, marked, false) });
+            return Ok(MergeReport {
+                already_complete: true,
+                ..MergeReport::of(store, &manifest, marked, false)
+            });
         }
         Found::Todo(todo) => todo,
     };
@@ -247,8 +250,10 @@ impl<'a> Inputs<'a> {
                 Duplicates::First => 0,
                 Duplicates::Last => places.len().saturating_sub(1),
                 Duplicates::Error => {
-                    let names: Vec<_> =
-                        places.iter().filter_map(|(input, _)| Some(self.all.get(*input)?.2)).collect();
+                    let names: Vec<_> = places
+                        .iter()
+                        .filter_map(|(input, _)| Some(self.all.get(*input)?.2))
+                        .collect();
                     refused.add(|| format!("{key:?}: {}", names.join(", ")));
                     continue;
                 }
@@ -302,7 +307,8 @@ impl<'a> Inputs<'a> {
             }
             let mine = dead.iter().filter(|(of, ..)| *of == input);
             let mine = mine.map(|(_, key, place)| (key.clone(), *place));
-            let known = source.tombstones.iter().cloned().zip(source.tombstone_places.iter().copied());
+            let known =
+                source.tombstones.iter().cloned().zip(source.tombstone_places.iter().copied());
             let all: Vec<(String, Place)> = known.chain(mine).collect();
             let places: Vec<Place> = all.iter().map(|(_, place)| *place).collect();
             live += source.digest - digest_at(dataset, &places)?;
@@ -316,7 +322,8 @@ impl<'a> Inputs<'a> {
         let shards = manifest.shards.len() as u64;
         let samples = manifest.live();
         let event = Event::Merge;
-        manifest.history = vec![Version { event, digest: live, samples, shards, new_shards: shards }];
+        manifest.history =
+            vec![Version { event, digest: live, samples, shards, new_shards: shards }];
         manifest.plan = Some(self.fingerprint(&manifest));
         manifest.check()?;
         Ok((manifest, dead.len() as u64))
@@ -411,7 +418,10 @@ impl<'a> Inputs<'a> {
         let from = dataset.store();
         let called = format!("{name}/{}", source.path);
         copy_shard(from, source, &called, store, &staged(store, &row.path), progress)?;
-        let pairs = [(source.sources.as_ref(), row.sources.as_ref()), (Some(&source.index), Some(&row.index))];
+        let pairs = [
+            (source.sources.as_ref(), row.sources.as_ref()),
+            (Some(&source.index), Some(&row.index)),
+        ];
         // The index says that a shard is sealed: last.
         for (from_file, to_file) in pairs {
             let Some((from_file, to_file)) = from_file.zip(to_file) else { continue };
@@ -483,9 +493,11 @@ fn fits(first: &Manifest, name: &str, manifest: &Manifest, other: &str) -> Resul
         let said = |m: &Manifest| m.compression.name().to_owned();
         return differ("compression", said(first), said(manifest));
     }
-    let splits = |m: &Manifest| -> BTreeSet<String> { m.splits.iter().map(|s| s.name.clone()).collect() };
+    let splits =
+        |m: &Manifest| -> BTreeSet<String> { m.splits.iter().map(|s| s.name.clone()).collect() };
     if splits(first).is_empty() != splits(manifest).is_empty() {
-        let said = |m: &Manifest| if m.splits.is_empty() { "not split" } else { "split" }.to_owned();
+        let said =
+            |m: &Manifest| if m.splits.is_empty() { "not split" } else { "split" }.to_owned();
         return differ("splits", said(first), said(manifest));
     }
     if first.plan.is_some() != manifest.plan.is_some() {

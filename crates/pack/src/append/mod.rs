@@ -24,9 +24,9 @@ mod merge;
 mod options;
 mod prune;
 mod report;
-mod twice;
 #[cfg(test)]
 mod tests;
+mod twice;
 
 pub use compact::{CompactOptions, compact};
 pub use delete::{DeleteOptions, DeleteReport, delete};

@@ -42,9 +42,28 @@ impl Default for AppendOptions {
 
 /// The options that packing notes, in [`PackOptions::describe`].
 const KNOWN: &[&str] = &[
-    "format", "schema", "compress", "level", "group", "fields", "require", "missing", "bad-names",
-    "bare-field", "labels", "unlabelled", "label-key", "label-column", "order", "split", "target",
-    "max-samples", "shard-multiple", "name", "index", "s3-prefix",
+    "format",
+    "schema",
+    "compress",
+    "level",
+    "group",
+    "fields",
+    "require",
+    "missing",
+    "bad-names",
+    "bare-field",
+    "labels",
+    "unlabelled",
+    "label-key",
+    "label-column",
+    "order",
+    "split",
+    "target",
+    "max-samples",
+    "shard-multiple",
+    "name",
+    "index",
+    "s3-prefix",
 ];
 
 impl AppendOptions {
@@ -54,7 +73,9 @@ impl AppendOptions {
         if let Some(name) = noted.keys().find(|name| !KNOWN.contains(&name.as_str())) {
             return Err(unknown(
                 store,
-                &format!("it was made with --{name}, which files cannot be packed with; pack them, and put both together with `shardpack reshard`"),
+                &format!(
+                    "it was made with --{name}, which files cannot be packed with; pack them, and put both together with `shardpack reshard`"
+                ),
             ));
         }
         let mut options = packed_with(manifest, store)?;
@@ -73,16 +94,17 @@ impl AppendOptions {
             (Some("folder"), None) => Ok(Some(Labels::Folder)),
             (Some(kind), None) => Err(unknown(
                 store,
-                &format!("labels came from a table ({kind}): name the one that labels the samples of SRC with --labels {kind}:FILE"),
+                &format!(
+                    "labels came from a table ({kind}): name the one that labels the samples of SRC with --labels {kind}:FILE"
+                ),
             )),
             (None, None) if manifest.labels.is_some() => Err(unknown(
                 store,
                 "it has classes, and nothing says where labels of new samples come from: say it with --labels",
             )),
-            (None, Some(_)) if manifest.labels.is_none() => Err(unknown(
-                store,
-                "it was packed without labels, so new samples can have none",
-            )),
+            (None, Some(_)) if manifest.labels.is_none() => {
+                Err(unknown(store, "it was packed without labels, so new samples can have none"))
+            }
             (_, labels) => Ok(labels.clone()),
         }
     }
@@ -105,9 +127,9 @@ pub(super) fn packed_with(manifest: &Manifest, store: &dyn Store) -> Result<Pack
         level: number(noted, "level")?.map(|level: i32| level),
         grouping: match noted.get("group") {
             None => Grouping::FirstDot,
-            Some(pattern) => Grouping::Pattern(
-                Regex::new(pattern).map_err(|_| unreadable("group", pattern))?,
-            ),
+            Some(pattern) => {
+                Grouping::Pattern(Regex::new(pattern).map_err(|_| unreadable("group", pattern))?)
+            }
         },
         fields: list(noted, "fields"),
         required: list(noted, "require"),
@@ -145,7 +167,9 @@ pub(super) fn packed_with(manifest: &Manifest, store: &dyn Store) -> Result<Pack
 type Noted = BTreeMap<String, String>;
 
 fn unreadable(name: &str, value: &str) -> Error {
-    Error::Usage(format!("the manifest's option {name} is {value:?}, which this release cannot read"))
+    Error::Usage(format!(
+        "the manifest's option {name} is {value:?}, which this release cannot read"
+    ))
 }
 
 fn list(noted: &Noted, name: &str) -> Vec<String> {
@@ -169,8 +193,8 @@ fn policy(noted: &Noted, name: &str) -> Result<Policy> {
 
 fn split(text: &str) -> Result<Split> {
     let parts = text.split_once('=');
-    let split =
-        parts.and_then(|(name, share)| Some(Split { name: name.into(), fraction: share.parse().ok()? }));
+    let split = parts
+        .and_then(|(name, share)| Some(Split { name: name.into(), fraction: share.parse().ok()? }));
     split.ok_or_else(|| unreadable("split", text))
 }
 

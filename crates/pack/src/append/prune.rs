@@ -70,10 +70,11 @@ pub(super) fn discard(store: &dyn Store, shards: &[String], named: &HashSet<Stri
 fn beside(shard: &str) -> Vec<String> {
     let mut paths = vec![index_path(shard), sources_path(shard)];
     let name = shard.strip_prefix("shards/").unwrap_or(shard);
-    let stems = NAMES.iter().filter_map(|name| {
-        shardpack_formats::open(name, &FormatOptions::default()).ok()
-    });
-    let stem = stems.into_iter().find_map(|format| name.strip_suffix(&format!(".{}", format.extension())));
+    let stems = NAMES
+        .iter()
+        .filter_map(|name| shardpack_formats::open(name, &FormatOptions::default()).ok());
+    let stem =
+        stems.into_iter().find_map(|format| name.strip_suffix(&format!(".{}", format.extension())));
     for suffix in foreign::SUFFIXES {
         paths.push(format!("index/{}.{suffix}", stem.unwrap_or(name)));
     }

@@ -111,7 +111,12 @@ pub struct MergeReport {
 }
 
 impl MergeReport {
-    pub(super) fn of(store: &dyn Store, manifest: &Manifest, duplicates: u64, dry_run: bool) -> Self {
+    pub(super) fn of(
+        store: &dyn Store,
+        manifest: &Manifest,
+        duplicates: u64,
+        dry_run: bool,
+    ) -> Self {
         Self {
             dataset: store.describe(),
             dry_run,

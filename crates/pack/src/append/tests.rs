@@ -155,7 +155,13 @@ fn every_version_is_read_as_it_was() {
     store.remove("manifests/000002.json").unwrap();
     let gone = Dataset::pinned(&store, seen[1].0).unwrap_err().to_string();
     assert!(gone.contains("is kept no more"), "{gone}");
-    store.put("manifests/000001.json", &staging::read(&store, "manifests/000003.json").unwrap(), shardpack_store::PutMode::Replace).unwrap();
+    store
+        .put(
+            "manifests/000001.json",
+            &staging::read(&store, "manifests/000003.json").unwrap(),
+            shardpack_store::PutMode::Replace,
+        )
+        .unwrap();
     let other = Dataset::pinned(&store, seen[0].0).unwrap_err().to_string();
     assert!(other.contains("is not version 1"), "{other}");
 }
@@ -240,7 +246,8 @@ fn another_runs_work_is_not_mixed_in() {
         "samples": 1, "shards": 1, "fingerprint": "00", "stamps": "00",
         "paths": ["shards/data-00002-of-00003.tar", "shards/data-00000-of-00002.tar"],
     });
-    let left = |path: &str| store.put(path, b"unfinished", shardpack_store::PutMode::Replace).unwrap();
+    let left =
+        |path: &str| store.put(path, b"unfinished", shardpack_store::PutMode::Replace).unwrap();
     left("shards/data-00002-of-00003.tar");
     left("index/data-00002-of-00003.tar.index");
     store.put(PLAN, other.to_string().as_bytes(), shardpack_store::PutMode::Create).unwrap();

@@ -38,7 +38,8 @@ pub(super) fn twice(datasets: &[&Dataset<'_>], jobs: usize) -> Result<Vec<Twice>
     wanted.sort_unstable();
     let mut found: Vec<(String, usize, Place)> = Vec::new();
     for of_shard in wanted.chunk_by(|a, b| a.0 == b.0) {
-        let Some(&(input, shard)) = of_shard.first().and_then(|(i, _)| shards.get(*i as usize)) else {
+        let Some(&(input, shard)) = of_shard.first().and_then(|(i, _)| shards.get(*i as usize))
+        else {
             continue;
         };
         let Some(index) = shardpack_dataset::index(datasets[input], shard)? else { continue };

@@ -139,7 +139,8 @@ fn what_is_marked_is_seen_by_no_command() {
 
 #[test]
 fn files_of_deleted_samples_may_be_there_or_not() {
-    let store = crate::dataset::packed("webdataset", &[("a.txt", b"1"), ("b.txt", b"2"), ("c.txt", b"3")]);
+    let store =
+        crate::dataset::packed("webdataset", &[("a.txt", b"1"), ("b.txt", b"2"), ("c.txt", b"3")]);
     mark(&store, &["a", "b"], false).unwrap();
     let dataset = Dataset::open(&store).unwrap();
     let source = MemoryTree::new([("a.txt", "other bytes"), ("c.txt", "3")]);
