@@ -112,7 +112,8 @@ pub fn compact(
         let part = part(&dataset, &head.manifest, &chosen, &marks)?;
         version += 1;
         if !options.dry_run {
-            let done = rewrite(&head, &dataset, part, &chosen, store, options, pack, progress)?;
+            let rewrite = Rewrite { head: &head, dataset: &dataset, store, options, progress };
+            let done = rewrite.run(part, &chosen, pack)?;
             report.shards = done.shards;
             report.resumed_shards = done.resumed;
             manifest = done.manifest;
@@ -217,54 +218,57 @@ struct Rewritten {
     resumed: usize,
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one thing, and this is called once")]
-fn rewrite(
-    head: &Head,
-    dataset: &Dataset<'_>,
-    part: Part,
-    chosen: &[usize],
-    store: &dyn Store,
-    options: &CompactOptions,
-    mut pack: PackOptions,
-    progress: &Progress,
-) -> Result<Rewritten> {
-    let fields = part.manifest.fields.clone();
-    let live = head.live_digest(dataset)?;
-    let kept: Vec<usize> =
-        (0..head.manifest.shards.len()).filter(|i| chosen.binary_search(i).is_err()).collect();
-    let counts = counts(&part.manifest);
-    if counts.values().all(|count| *count == 0) {
-        let next = head.manifest.rebuilt(&kept, &fields, Vec::new())?;
-        same(live, next.digest)?;
-        let manifest = head.replace(store, (next, Some(live)), Event::Compact, 0)?;
-        return Ok(Rewritten { manifest, shards: 0, resumed: 0 });
+/// What rewriting goes by.
+struct Rewrite<'a> {
+    head: &'a Head,
+    dataset: &'a Dataset<'a>,
+    store: &'a dyn Store,
+    options: &'a CompactOptions,
+    progress: &'a Progress,
+}
+
+impl Rewrite<'_> {
+    /// Packs what is live in the chosen shards, which `part` has, and publishes.
+    fn run(&self, part: Part, chosen: &[usize], mut pack: PackOptions) -> Result<Rewritten> {
+        let Self { head, dataset, store, options, progress } = *self;
+        let fields = part.manifest.fields.clone();
+        let live = head.live_digest(dataset)?;
+        let kept: Vec<usize> =
+            (0..head.manifest.shards.len()).filter(|i| chosen.binary_search(i).is_err()).collect();
+        let counts = counts(&part.manifest);
+        if counts.values().all(|count| *count == 0) {
+            let next = head.manifest.rebuilt(&kept, &fields, Vec::new())?;
+            same(live, next.digest)?;
+            let manifest = head.replace(store, (next, Some(live)), Event::Compact, 0)?;
+            return Ok(Rewritten { manifest, shards: 0, resumed: 0 });
+        }
+        let inputs = vec![(Dataset::of(store, part.manifest)?, store.describe())];
+        let how = SourceOptions {
+            jobs: options.jobs,
+            memory: options.memory,
+            scratch: options.scratch.clone(),
+        };
+        let source = DatasetSource::open(inputs, &Selection::default(), &how, progress)?;
+        let mut samples = Samples::of(source.catalog());
+        if pack.format != "recordio" {
+            samples.ids = Vec::new(); // only its header keeps them
+        }
+        if let Some(existing) = &mut pack.existing {
+            existing.first_id = next_id(dataset)?;
+        }
+        let prepared = decide(samples, &pack, progress)?;
+        same(part.live, proof::expected(&prepared.0, &*prepared.2))?;
+        same_splits(&prepared, &counts, store)?;
+        let shards = prepared.1.shards.len();
+        let event = Event::Compact;
+        let growth = Growth { head, store, source: &source, options: &pack, progress, event };
+        let done = growth.grow(prepared, &|rows| {
+            let next = head.manifest.rebuilt(&kept, &fields, rows)?;
+            same(live, next.digest)?;
+            Ok((next, Some(live)))
+        })?;
+        Ok(Rewritten { manifest: done.manifest, shards, resumed: done.resumed })
     }
-    let inputs = vec![(Dataset::of(store, part.manifest)?, store.describe())];
-    let how = SourceOptions {
-        jobs: options.jobs,
-        memory: options.memory,
-        scratch: options.scratch.clone(),
-    };
-    let source = DatasetSource::open(inputs, &Selection::default(), &how, progress)?;
-    let mut samples = Samples::of(source.catalog());
-    if pack.format != "recordio" {
-        samples.ids = Vec::new(); // only its header keeps them
-    }
-    if let Some(existing) = &mut pack.existing {
-        existing.first_id = next_id(dataset)?;
-    }
-    let prepared = decide(samples, &pack, progress)?;
-    same(part.live, proof::expected(&prepared.0, &*prepared.2))?;
-    same_splits(&prepared, &counts, store)?;
-    let shards = prepared.1.shards.len();
-    let event = Event::Compact;
-    let growth = Growth { head, store, source: &source, options: &pack, progress, event };
-    let done = growth.grow(prepared, &|rows| {
-        let next = head.manifest.rebuilt(&kept, &fields, rows)?;
-        same(live, next.digest)?;
-        Ok((next, Some(live)))
-    })?;
-    Ok(Rewritten { manifest: done.manifest, shards, resumed: done.resumed })
 }
 
 /// Live samples by split.
