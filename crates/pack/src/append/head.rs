@@ -125,7 +125,7 @@ impl Head {
         next.history = history;
         let bytes = next.to_bytes()?;
         let kept = Manifest::kept_path(self.manifest.number());
-        staging::put(store, &kept, &self.bytes, PutMode::Replace)?;
+        keep(store, &kept, &self.bytes)?;
         swap(store, &self.bytes, &bytes)?;
         Ok(next)
     }
@@ -150,6 +150,17 @@ pub(crate) fn digest_at(dataset: &Dataset<'_>, places: &[Place]) -> Result<Diges
 
 /// How often a manifest that a server did not keep as it was sent is sent.
 const TRIES: usize = 3;
+
+/// Writes the manifest of a version that is going to be replaced.
+fn keep(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
+    for _ in 1..TRIES {
+        match staging::put(store, path, bytes, PutMode::Replace) {
+            Err(Error::Shard { .. }) => {} // it does not read back as it was written
+            done => return done,
+        }
+    }
+    staging::put(store, path, bytes, PutMode::Replace)
+}
 
 /// Puts `new` in place of the manifest `old`. Behind a network it is read back: without a manifest
 /// there is no dataset.
