@@ -24,8 +24,8 @@ pub(crate) struct AppendArgs {
     #[arg(value_name = "SRC", value_hint = ValueHint::AnyPath)]
     pub(crate) source: PathBuf,
 
-    /// Make DST hold what SRC holds: replace samples that differ, mark those that SRC has no more
-    /// as deleted
+    /// Make DST hold what SRC holds: replace samples that differ, bring deleted ones back, mark those
+    /// that SRC has no more as deleted
     #[arg(long)]
     pub(crate) sync: bool,
     /// Where labels come from, for a dataset whose labels came from a table: csv:FILE, jsonl:FILE

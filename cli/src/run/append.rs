@@ -78,6 +78,11 @@ fn print(report: &AppendReport, output: &mut Output) -> Result<()> {
         let shards = counted(report.resumed_shards as u64, "shard");
         output.line(&format!("{shards} were sealed by an earlier run"))?;
     }
+    if report.deleted > 0 {
+        let samples = counted(report.deleted, "sample");
+        output
+            .line(&format!("left out {samples} deleted in the dataset; --sync brings them back"))?;
+    }
     if let Some(digest) = &report.digest {
         output.line(&format!("digest {digest}"))?;
     }

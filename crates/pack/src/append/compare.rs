@@ -26,24 +26,31 @@ pub(super) struct Compared {
     pub(super) changed: Vec<(usize, String)>,
     /// Samples of the dataset that the source has not.
     pub(super) removed: Vec<(String, Place)>,
+    /// Samples that the dataset has as deleted ones only.
+    pub(super) deleted: Vec<usize>,
     /// The first id that no sample has, in formats that have ids.
     pub(super) next_id: u64,
 }
 
 impl Compared {
-    /// Samples that the dataset has not.
-    pub(super) fn added(&self) -> u64 {
-        self.places.iter().filter(|place| place.is_none()).count() as u64
+    /// Samples that the dataset has not; with `sync` also those that it has as deleted ones.
+    pub(super) fn added(&self, sync: bool) -> u64 {
+        let new = self.places.iter().filter(|place| place.is_none()).count();
+        (if sync { new } else { new - self.deleted.len() }) as u64
     }
 
     /// Samples that the dataset has as they are.
     pub(super) fn unchanged(&self) -> u64 {
-        self.places.len() as u64 - self.added() - self.changed.len() as u64
+        self.places.len() as u64 - self.added(true) - self.changed.len() as u64
     }
 
-    /// Whether each sample has to be packed.
-    pub(super) fn taken(&self) -> Vec<bool> {
+    /// Whether each sample has to be packed. What was deleted on purpose comes back with `sync`
+    /// only.
+    pub(super) fn taken(&self, sync: bool) -> Vec<bool> {
         let mut taken: Vec<bool> = self.places.iter().map(Option::is_none).collect();
+        for sample in self.deleted.iter().filter(|_| !sync) {
+            taken[*sample] = false;
+        }
         for (sample, _) in &self.changed {
             taken[*sample] = true;
         }
@@ -94,6 +101,7 @@ pub(super) fn compare(
     compared.changed.sort_unstable();
     compared.changed.dedup_by_key(|(sample, _)| *sample);
     compared.removed.sort_unstable();
+    compared.deleted = comparison.deleted(&compared.places);
     Ok(compared)
 }
 
@@ -182,6 +190,18 @@ impl Comparison<'_> {
         let place =
             |packed: u64| (packed != NOWHERE).then_some((packed >> 32, packed & 0xffff_ffff));
         self.places.iter().map(|packed| place(packed.load(Relaxed))).collect()
+    }
+
+    /// Samples without a place whose key is a tombstone's.
+    fn deleted(&self, places: &[Option<Place>]) -> Vec<usize> {
+        let tombstones = self.dataset.manifest().map_or(&[][..], |manifest| &manifest.tombstones);
+        let mut key = String::new();
+        let mut is_deleted = |sample: &usize| {
+            self.samples.key(*sample as SampleId, &mut key);
+            tombstones.binary_search(&key).is_ok()
+        };
+        let new = (0..places.len()).filter(|sample| places[*sample].is_none());
+        if tombstones.is_empty() { Vec::new() } else { new.filter(|i| is_deleted(i)).collect() }
     }
 
     /// Reads the files that were noted, in the order of the listing: samples that have one with

@@ -98,7 +98,7 @@ impl Head {
                 return Err(Error::Shard { shard: MANIFEST.into(), reason: reason.into() });
             }
         }
-        grown.by_place |= by_place && !dead.is_empty();
+        grown.by_place |= by_place;
         grown.bury(dead);
         Ok((grown, Some(live)))
     }

@@ -54,7 +54,7 @@ use head::Head;
 ///
 /// They are packed as the dataset was: format, schema, compression, grouping, labels, order, size
 /// and names of shards are those of its manifest. Samples that it has and that are equal stay as
-/// they are. Nothing is published before all new shards are sealed, and then in one step; a killed
+/// they are, and so do those that were deleted. Nothing is published before all new shards are sealed, and then in one step; a killed
 /// run is finished by calling this again.
 ///
 /// Fails with [`Error::Refused`] for samples that differ, without
@@ -102,7 +102,9 @@ pub fn append(
         false => Vec::new(),
     };
     let mut report = AppendReport::of(store, &found, &samples, options);
-    let taken = found.taken();
+    let taken = found.taken(options.sync);
+    // A key that is dead may be live elsewhere from now on.
+    let by_place = options.sync && !(found.changed.is_empty() && found.deleted.is_empty());
     samples.retain(|i| taken[i]);
     if let Some(existing) = &mut pack.existing {
         existing.first_id = found.next_id;
@@ -117,7 +119,7 @@ pub fn append(
         if options.dry_run {
             return Ok(report.then(&head.manifest));
         }
-        let buried = head.bury(&dataset, head.manifest.clone(), dead, true)?;
+        let buried = head.bury(&dataset, head.manifest.clone(), dead, false)?;
         return Ok(report.now(&head.replace(store, buried, Event::Sync, 0)?));
     }
     let prepared = decide(samples, &pack, progress)?;
@@ -131,7 +133,7 @@ pub fn append(
     let all: Vec<usize> = (0..head.manifest.shards.len()).collect();
     let done = growth.grow(prepared, &|rows| {
         let grown = head.manifest.rebuilt(&all, &BTreeMap::new(), rows)?;
-        head.bury(&dataset, grown, dead.clone(), true)
+        head.bury(&dataset, grown, dead.clone(), by_place)
     })?;
     report.resumed_shards = done.resumed;
     report.doubts = done.doubts;

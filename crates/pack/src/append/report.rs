@@ -26,6 +26,8 @@ pub struct AppendReport {
     pub removed: u64,
     /// Samples of the source that the dataset has as they are.
     pub unchanged: u64,
+    /// Samples of the source that the dataset has as deleted ones, and that stay so without `sync`.
+    pub deleted: u64,
     /// New shards.
     pub shards: usize,
     /// New shards that earlier, killed runs had sealed.
@@ -56,7 +58,8 @@ impl AppendReport {
         Self {
             dataset: store.describe(),
             dry_run: options.dry_run,
-            added: found.added(),
+            added: found.added(options.sync),
+            deleted: if options.sync { 0 } else { found.deleted.len() as u64 },
             replaced: synced(found.changed.len()),
             removed: synced(found.removed.len()),
             unchanged: found.unchanged(),

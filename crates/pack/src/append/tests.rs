@@ -130,6 +130,29 @@ fn samples_that_differ_are_refused_or_replaced() {
 }
 
 #[test]
+fn what_was_deleted_on_purpose_comes_back_with_sync_only() {
+    let all = files(0..20, "text");
+    let store = packed(&all, &options());
+    let keys: Vec<String> = vec!["c0/k03".into(), "c1/k04".into()];
+    delete(&store, &keys, &DeleteOptions::default()).unwrap();
+    let report = add(&store, &all, false).unwrap();
+    assert!(report.nothing && (report.deleted, report.added) == (2, 0), "{report:?}");
+    let report = add(&store, &files(0..22, "text"), false).unwrap();
+    assert_eq!((report.added, report.deleted, report.live), (2, 2, 20));
+    assert!(!manifest(&store).by_place, "keys still tell what is dead");
+    let report = add(&store, &all, true).unwrap();
+    assert_eq!((report.added, report.removed, report.live), (2, 2, 20));
+    assert!(manifest(&store).by_place);
+    is(&store, &all, &options());
+    // The live one is found beside the dead one, and so is its mark.
+    assert_eq!(delete(&store, &keys, &DeleteOptions::default()).unwrap().live, 18);
+    let undo = DeleteOptions { undo: true, ..DeleteOptions::default() };
+    assert_eq!(delete(&store, &keys, &undo).unwrap().live, 20);
+    is(&store, &all, &options());
+    assert_eq!(delete(&store, &keys, &undo).unwrap().changed, 0, "they are live");
+}
+
+#[test]
 fn every_version_is_read_as_it_was() {
     let store = packed(&files(0..20, "text"), &options());
     let mut seen = Vec::new();
