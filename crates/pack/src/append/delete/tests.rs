@@ -156,7 +156,7 @@ fn marks_of_no_sample_are_damage() {
     mark(&store, &["k03", "k33"], false).unwrap();
     let good = manifest(&store);
     let wrong = |change: &dyn Fn(&mut Manifest)| {
-        let mut manifest = good.clone();
+        let mut manifest = Manifest { history: Vec::new(), ..good.clone() };
         change(&mut manifest);
         store.put(MANIFEST, &manifest.to_bytes().unwrap(), PutMode::Replace).unwrap();
         let dataset = Dataset::open(&store).unwrap();
