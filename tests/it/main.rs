@@ -1,6 +1,7 @@
 //! One binary, so that a change links once.
 
 mod advise;
+mod append;
 mod bad_input;
 mod channels;
 mod cli;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use shardpack_formats::{Compression, NAMES};
+use shardpack_manifest::Digest;
 
 use super::{S3Args, SchemaArg};
 use crate::size::ByteSize;
@@ -15,6 +16,9 @@ pub(crate) struct DatasetArgs {
     /// A dataset, a folder of shards that something else wrote, or one shard: a path or s3://...
     #[arg(value_name = "DST", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
+    /// The version of the dataset that has this digest, whatever was done to it since
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<Digest>,
     #[command(flatten)]
     pub(crate) foreign: ForeignArgs,
     #[command(flatten)]

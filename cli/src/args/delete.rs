@@ -9,8 +9,9 @@ use super::{ReportArgs, S3Args};
 /// Mark samples as deleted: every command and the training reader pass over them
 ///
 /// The marks are in the manifest, which is replaced in one step; shards and indexes stay as they
-/// are, and so do the bytes of the samples, which other tools still see. A key that no sample has
-/// is an error, and nothing is marked then.
+/// are, and so do the bytes of the samples, which other tools still see, until `shardpack compact`.
+/// A reader that is pinned to an earlier version sees them too. A key that no sample has is an
+/// error, and nothing is marked then.
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct DeleteArgs {

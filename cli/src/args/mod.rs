@@ -1,17 +1,20 @@
 //! What was typed, and nothing else: checking it is `run`'s business.
 
 mod advise;
+mod append;
 mod audit;
 mod bench_read;
 mod cat;
 mod channels;
 mod clean;
+mod compact;
 mod dataset;
 mod delete;
 mod diff;
 mod index;
 mod info;
 mod ls;
+mod merge;
 mod order;
 mod output;
 mod pack;
@@ -31,21 +34,24 @@ use clap_complete::Shell;
 pub(crate) use advise::{
     AccessArg, AdviseArgs, DataArgs, JobArgs, Seconds, Speed, StorageArg, YesNo,
 };
+pub(crate) use append::AppendArgs;
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench_read::BenchReadArgs;
 pub(crate) use cat::CatArgs;
 pub(crate) use channels::{ChannelJobArgs, ChannelsArgs, ChannelsCommand, EmitArgs, ServeArgs};
 pub(crate) use clean::CleanArgs;
+pub(crate) use compact::CompactArgs;
 pub(crate) use dataset::{DatasetArgs, WorkArgs};
 pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use merge::MergeArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
-pub(crate) use reshard::ReshardArgs;
+pub(crate) use reshard::{DuplicatesArg, ReshardArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
@@ -67,6 +73,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
+    Append(Box<AppendArgs>),
+    Merge(Box<MergeArgs>),
+    Compact(Box<CompactArgs>),
     Reshard(Box<ReshardArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),

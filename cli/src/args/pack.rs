@@ -262,7 +262,7 @@ fn split(text: &str) -> Result<Split, String> {
     split.ok_or_else(|| "write NAME=SHARE, separated by commas: train=0.9,val=0.1".into())
 }
 
-fn index(text: &str) -> Result<ForeignIndex, String> {
+pub(super) fn index(text: &str) -> Result<ForeignIndex, String> {
     match text {
         "dali" => Ok(ForeignIndex::Dali),
         "wids" => Ok(ForeignIndex::Wids),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_formats::Compression;
+use shardpack_manifest::Digest;
 use shardpack_pack::{Dataset, Error, ForeignOptions};
 use shardpack_store::{LocalOptions, LocalStore, Store};
 
@@ -19,6 +20,8 @@ pub(super) struct Place {
     store: Arc<dyn Store>,
     prefix: String,
     options: ForeignOptions,
+    /// The version that is meant; none is the head.
+    digest: Option<Digest>,
     remote: bool,
 }
 
@@ -31,7 +34,8 @@ const REMOTE_JOB: u64 = 32 << 20;
 
 impl Place {
     pub(super) fn of(args: &DatasetArgs, log: Log) -> Result<Self> {
-        Ok(Self { options: options(args), ..Self::at(&args.path, &args.s3, log)? })
+        let digest = args.digest;
+        Ok(Self { options: options(args), digest, ..Self::at(&args.path, &args.s3, log)? })
     }
 
     /// The place that a path or an address names.
@@ -40,7 +44,8 @@ impl Place {
         if let Some(uri) = s3::uri(path)? {
             let connection = s3::connect(&uri, s3, s3::Limits::default(), log)?;
             let (store, prefix) = s3::place(uri, connection)?;
-            return Ok(Self { store: Arc::new(store), prefix, options, remote: true });
+            let store = Arc::new(store);
+            return Ok(Self { store, prefix, options, digest: None, remote: true });
         }
         let name = path.display();
         let meta = fs::metadata(path).map_err(|error| match error.kind() {
@@ -53,6 +58,7 @@ impl Place {
             store: Arc::new(LocalStore::open(root, &LocalOptions::default())),
             prefix,
             options,
+            digest: None,
             remote: false,
         })
     }
@@ -103,11 +109,18 @@ impl Place {
 
     /// The dataset, or shards without a manifest.
     pub(super) fn dataset(&self) -> Result<Dataset<'_>> {
-        Ok(Dataset::find(&*self.store, &self.prefix, &self.options).map_err(Error::from)?)
+        let found = match self.digest {
+            Some(digest) if self.prefix.is_empty() => Dataset::pinned(&*self.store, digest),
+            _ => Dataset::find(&*self.store, &self.prefix, &self.options),
+        };
+        Ok(found.map_err(Error::from)?)
     }
 
     /// Shards without a manifest.
     pub(super) fn foreign(&self) -> Result<Dataset<'_>> {
+        if self.digest.is_some() {
+            return Err(Failure::new("--digest: shards without a manifest have no versions"));
+        }
         Ok(Dataset::foreign(&*self.store, &self.prefix, &self.options).map_err(Error::from)?)
     }
 }

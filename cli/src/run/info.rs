@@ -11,7 +11,7 @@ use crate::exit::{Exit, Result};
 use crate::log::Log;
 use crate::output::Output;
 use crate::signal;
-use crate::size::{ByteSize, bytes, count};
+use crate::size::{ByteSize, bytes, count, counted};
 
 /// Classes that are shown; `--json` has more.
 const CLASSES: usize = 20;
@@ -54,10 +54,12 @@ fn head(report: &InfoReport, path: &Path, output: &mut Output) -> Result<()> {
     output.line(&format!("digest   {}", report.digest))?;
     output.line(&format!("samples  {}", count(report.samples)))?;
     if report.deleted > 0 {
+        let digest = report.live_digest.as_ref().map(|digest| format!(", digest {digest}"));
         output.line(&format!(
-            "         {} of them deleted, {} live",
+            "         {} of them deleted, {} live{}",
             count(report.deleted),
-            count(report.live)
+            count(report.live),
+            digest.unwrap_or_default()
         ))?;
     }
     output.line(&format!("fields   {}, {}", count(report.files), bytes(report.file_bytes)))?;
@@ -89,6 +91,16 @@ fn parts(report: &InfoReport, output: &mut Output) -> Result<()> {
         [split.name.clone(), count(split.samples), shards]
     });
     table("splits", splits.collect())?;
+    let versions = (1u64..).zip(&report.versions).map(|(number, version)| {
+        let size = format!(
+            "{} in {} shards, digest {}",
+            counted(version.samples, "sample"),
+            count(version.shards),
+            version.digest
+        );
+        [version.event.to_string(), number.to_string(), size]
+    });
+    table("versions", versions.collect())?;
     let classes = report.classes.iter().take(CLASSES);
     table(
         "classes",

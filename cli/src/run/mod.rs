@@ -1,11 +1,13 @@
 //! Commands: checked options, calls, messages.
 
 mod advise;
+mod append;
 mod audit;
 mod bench_read;
 mod cat;
 mod channels;
 mod clean;
+mod compact;
 mod dataset;
 mod delete;
 mod destination;
@@ -15,6 +17,7 @@ mod index;
 mod info;
 mod ls;
 mod manual;
+mod merge;
 mod pack;
 mod plan;
 mod quarantine;
@@ -44,6 +47,9 @@ use crate::progress::{Display, Style};
 pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
+        Command::Append(args) => args.output,
+        Command::Merge(args) => args.output,
+        Command::Compact(args) => args.output,
         Command::Reshard(args) => args.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
@@ -72,6 +78,9 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let mut output = Output::new();
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
+        Command::Append(args) => append::run(args, log, &mut output),
+        Command::Merge(args) => merge::run(args, log, &mut output),
+        Command::Compact(args) => compact::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),

@@ -141,6 +141,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
             (prefix, _) => prefix.clone(),
         },
         restart: run.restart,
+        existing: None,
     })
 }
 
@@ -196,7 +197,7 @@ fn policy(policy: PolicyArg) -> Policy {
     }
 }
 
-fn read_labels(from: &LabelsArg) -> Result<Labels> {
+pub(super) fn read_labels(from: &LabelsArg) -> Result<Labels> {
     let read = |file: &PathBuf| -> Result<(Vec<u8>, String)> {
         let name = file.display().to_string();
         let table = fs::read(file).map_err(|e| {

@@ -75,7 +75,7 @@ pub(super) fn run(args: &ReshardArgs, log: Log, output: &mut Output) -> Result<E
 
 /// The source's path is made absolute: a killed run is known again whatever folder it is finished
 /// from.
-fn name(source: &Path) -> Result<String> {
+pub(super) fn name(source: &Path) -> Result<String> {
     if let Some(uri) = s3::uri(source)? {
         return Ok(uri.to_string());
     }

@@ -10,6 +10,7 @@ mod input;
 mod mix;
 mod open;
 mod places;
+mod version;
 
 pub use error::{Error, Result};
 pub use index::{examine, index, proved};
@@ -17,3 +18,4 @@ pub use input::{PIECE, ShardReader};
 pub use mix::{Mixing, mixing, present};
 pub use open::{Dataset, DatasetShard, ForeignOptions};
 pub use places::{MANIFEST, PLAN, STAGING, index_path, read, staged};
+pub use version::{VERSIONS, kept, manifest, pinned, versions};

@@ -58,9 +58,10 @@ pub fn mixing(dataset: &Dataset<'_>, window: usize) -> Result<Vec<Mixing>> {
             counts.push((shard.split.clone(), Count::default()));
         }
         let Some((_, count)) = counts.last_mut() else { continue };
-        for record in index(dataset, number)?.iter().flat_map(Index::iter) {
+        let index = index(dataset, number)?;
+        for (place, record) in (0..).zip(index.iter().flat_map(Index::iter)) {
             match Class::of(&record) {
-                _ if dataset.is_deleted(record.key) => {}
+                _ if dataset.is_deleted(number, place, record.key) => {}
                 None => count.unlabelled += 1,
                 Some(class) => count.add(classes.number(class), window),
             }

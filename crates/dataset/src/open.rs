@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 use shardpack_formats::{Compression, DecodeOptions, Format, FormatOptions, Schema};
-use shardpack_manifest::Manifest;
+use shardpack_manifest::{Digest, Manifest};
 use shardpack_store::Store;
 
-use crate::{Error, MANIFEST, PLAN, Result, find, read, staged};
+use crate::{Error, MANIFEST, PLAN, Result, find, manifest, read, staged, version};
 
 /// Shards in a store, and what is known of them.
 ///
@@ -30,6 +30,8 @@ pub struct Dataset<'s> {
     format_options: FormatOptions,
     decode: DecodeOptions,
     shards: Vec<DatasetShard>,
+    /// Places of deleted samples, sorted.
+    deleted: Vec<(u64, u64)>,
 }
 
 /// One shard of a [`Dataset`].
@@ -108,6 +110,7 @@ impl<'s> Dataset<'s> {
             format_options,
             decode,
             shards: found.shards,
+            deleted: Vec::new(),
         })
     }
 
@@ -122,16 +125,31 @@ impl<'s> Dataset<'s> {
         Self::foreign(store, prefix, options)
     }
 
+    /// The version of a dataset whose samples have this digest: as it was, whatever was done since.
+    ///
+    /// Fails as [`open`](Self::open), and with [`Error::NotFound`] when there never was such a
+    /// version, or it is kept no more.
+    pub fn pinned(store: &'s dyn Store, digest: Digest) -> Result<Self> {
+        match manifest(store) {
+            Ok(_) => Self::of(store, version::pinned(store, digest)?),
+            Err(Error::Store(error)) if error.is_not_found() => Self::open(store),
+            Err(error) => Err(error),
+        }
+    }
+
     /// None when there is neither a manifest nor unfinished work.
     fn with_manifest(store: &'s dyn Store) -> Result<Option<Self>> {
-        let bytes = match read(store, MANIFEST) {
-            Ok(bytes) => bytes,
+        match manifest(store) {
+            Ok(manifest) => Self::of(store, manifest).map(Some),
             Err(Error::Store(error)) if error.is_not_found() => {
-                return unfinished(store).map_or(Ok(None), Err);
+                unfinished(store).map_or(Ok(None), Err)
             }
-            Err(error) => return Err(error),
-        };
-        let manifest = Manifest::parse(&bytes).map_err(|e| e.in_file(MANIFEST))?;
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The dataset that a manifest tells of, whose shards are in `store`.
+    pub fn of(store: &'s dyn Store, manifest: Manifest) -> Result<Self> {
         let shard = |s: &shardpack_manifest::Shard| DatasetShard {
             path: s.path.clone(),
             split: s.split.clone(),
@@ -143,14 +161,17 @@ impl<'s> Dataset<'s> {
         // checksum say where it ends.
         decode.concatenated = manifest.plan.is_none();
         decode.missing_end = manifest.plan.is_none();
-        Ok(Some(Self {
+        let mut deleted = manifest.tombstone_places.clone();
+        deleted.sort_unstable();
+        Ok(Self {
             store,
+            deleted,
             format: manifest.format.open()?,
             format_options: manifest.format.options.clone(),
             decode,
             shards: manifest.shards.iter().map(shard).collect(),
             manifest: Some(manifest),
-        }))
+        })
     }
 
     /// The manifest; none for foreign shards.
@@ -193,8 +214,13 @@ impl<'s> Dataset<'s> {
         self.store.describe()
     }
 
-    /// True for a sample that the manifest says is to be skipped.
-    pub fn is_deleted(&self, key: &str) -> bool {
+    /// True for a sample that the manifest says is to be skipped: record `record` of shard number
+    /// `shard`, whose key is `key`. Keys decide only where the manifest has no places: a key may be
+    /// deleted in one shard and live in another.
+    pub fn is_deleted(&self, shard: usize, record: u64, key: &str) -> bool {
+        if !self.deleted.is_empty() {
+            return self.deleted.binary_search(&(shard as u64, record)).is_ok();
+        }
         let deleted = self.manifest.as_ref().map_or(&[][..], |m| &m.tombstones);
         deleted.binary_search_by(|deleted| deleted.as_str().cmp(key)).is_ok()
     }

@@ -1,7 +1,7 @@
 //! Which samples are there, in 16 bytes.
 
 use std::fmt;
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,15 @@ impl Add for Digest {
 impl AddAssign for Digest {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
+    }
+}
+
+/// What is left of a set without some of its samples.
+impl Sub for Digest {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.wrapping_sub(other.0))
     }
 }
 

@@ -37,6 +37,7 @@ impl Context<'_> {
     ) -> T {
         let sample = self.plan.order[place];
         let labels_are_fields = crate::labels_are_fields(self.format);
-        shaper.with(self.samples, sample, place as u64, labels_are_fields, use_shape)
+        let first = self.options.existing.as_ref().map_or(0, |existing| existing.first_id);
+        shaper.with(self.samples, sample, first + place as u64, labels_are_fields, use_shape)
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn first(
     Ok(None)
 }
 
-fn change(then: &IndexRecord<'_>, now: &SampleShape<'_>) -> Option<String> {
+/// How a sample's fields differ from those of a record, by names and lengths.
+pub(crate) fn change(then: &IndexRecord<'_>, now: &SampleShape<'_>) -> Option<String> {
     let key = then.key;
     let lost = then.fields.clone().find_map(|then| {
         match now.fields.iter().find(|now| now.name == then.name) {
@@ -59,10 +60,10 @@ fn change(then: &IndexRecord<'_>, now: &SampleShape<'_>) -> Option<String> {
 }
 
 /// Finds samples by key, at 16 bytes a sample.
-struct Keys(Vec<(u64, SampleId)>);
+pub(crate) struct Keys(Vec<(u64, SampleId)>);
 
 impl Keys {
-    fn of(samples: &Samples<'_>) -> Self {
+    pub(crate) fn of(samples: &Samples<'_>) -> Self {
         let mut key = String::new();
         let mut sorted: Vec<_> = (0..samples.len() as SampleId)
             .map(|sample| {
@@ -74,7 +75,7 @@ impl Keys {
         Self(sorted)
     }
 
-    fn find(&self, samples: &Samples<'_>, wanted: &str) -> Option<SampleId> {
+    pub(crate) fn find(&self, samples: &Samples<'_>, wanted: &str) -> Option<SampleId> {
         let hash = hash(wanted, 0);
         let first = self.0.partition_point(|(other, _)| *other < hash);
         let mut same = self.0[first..].iter().take_while(|(other, _)| *other == hash);

@@ -4,16 +4,15 @@
 //! Per shard, beside our own index: `NAME.idx`, `NAME.tfindex`, `NAME.lst`, where NAME is the
 //! shard's without its extension. Per split: `shardindex.json` and `all.idx`.
 
-use shardpack_formats::SampleShape;
+use shardpack_formats::{Format, SampleShape};
 use shardpack_manifest::foreign::{mxnet, tfrecord, wds, wids};
 use shardpack_manifest::sagemaker::{self, Distribution, InputMode, ManifestFile};
 use shardpack_manifest::{Index, Manifest};
-use shardpack_store::PutMode;
+use shardpack_store::{PutMode, Store};
 
-use crate::context::Context;
 use crate::options::{ForeignIndex, PackOptions};
 use crate::plan::ShardPlan;
-use crate::staging::{self, index_path, sealed_index, staged};
+use crate::staging::{self, index_path, sealed_index};
 use crate::{Error, Result};
 
 /// Why a tool whose index is asked for would misread a sample; asked before anything is written.
@@ -34,23 +33,41 @@ pub(crate) fn complaint(shape: &SampleShape<'_>, options: &PackOptions) -> Optio
     })
 }
 
-/// Writes the indexes asked for, staged beside our own.
-pub(crate) fn write(context: &Context<'_>) -> Result<()> {
-    let shards = &context.plan.shards;
-    for part in shards.chunk_by(|a, b| a.split == b.split) {
-        for index in &context.options.indexes {
-            match (index, context.options.format.as_str()) {
+/// The shards that get files beside them.
+pub(crate) struct Beside<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) format: &'a dyn Format,
+    pub(crate) indexes: &'a [ForeignIndex],
+    /// Shards that have no files yet.
+    pub(crate) new: &'a [ShardPlan],
+    /// All shards of the dataset, which have their indexes.
+    pub(crate) all: &'a [ShardPlan],
+    /// Where a file that readers know by a path is written.
+    pub(crate) at: &'a dyn Fn(&str) -> String,
+}
+
+/// What the files for single shards end in.
+pub(crate) const SUFFIXES: [&str; 3] = ["idx", "tfindex", "lst"];
+
+/// Writes the indexes asked for beside our own: of each new shard, and over all shards of a split.
+pub(crate) fn write(context: &Beside<'_>) -> Result<()> {
+    for whole in context.all.chunk_by(|a, b| a.split == b.split) {
+        let is_here = |shard: &&ShardPlan| whole.first().is_some_and(|s| s.split == shard.split);
+        let part: Vec<&ShardPlan> = context.new.iter().filter(is_here).collect();
+        let part = &part[..];
+        for index in context.indexes {
+            match (index, context.format.name()) {
                 (ForeignIndex::Dali, "webdataset") => {
                     each(context, part, "idx", |i| wds::write(i, wds::Version::V1_2))?;
                 }
                 (ForeignIndex::Dali, "tfrecord") => each(context, part, "idx", tfrecord::write)?,
-                (ForeignIndex::Dali, _) => all(context, part)?,
+                (ForeignIndex::Dali, _) => all(context, whole)?,
                 (ForeignIndex::Tfrecord, _) => each(context, part, "tfindex", tfrecord::write)?,
-                (ForeignIndex::Wids, _) => list(context, part)?,
+                (ForeignIndex::Wids, _) => list(context, whole)?,
                 (ForeignIndex::Mxnet, _) => {
                     each(context, part, "idx", |i| mxnet::write(i, mxnet::Keys::Id))?;
                     each(context, part, "lst", mxnet::write_lst)?;
-                    all(context, part)?;
+                    all(context, whole)?;
                 }
             }
         }
@@ -62,29 +79,29 @@ type Text = shardpack_manifest::Result<String>;
 
 /// One text a shard.
 fn each(
-    context: &Context<'_>,
-    shards: &[ShardPlan],
+    context: &Beside<'_>,
+    shards: &[&ShardPlan],
     suffix: &str,
     text: impl Fn(&Index<'_>) -> Text,
 ) -> Result<()> {
     for shard in shards {
         let text = with_index(context, shard, &text)?;
-        put(context, &format!("{}.{suffix}", stem(context, shard)), &text)?;
+        put(context, &(context.at)(&format!("{}.{suffix}", stem(context, shard))), &text)?;
     }
     Ok(())
 }
 
 /// MXNet's index over all shards of a split: DALI and MXNet's C++ reader take exactly one.
-fn all(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
+fn all(context: &Beside<'_>, shards: &[ShardPlan]) -> Result<()> {
     let mut writer = mxnet::IdxWriter::new(mxnet::Keys::Id);
     for shard in shards {
         with_index(context, shard, |index| writer.push(index))?;
     }
-    put(context, &format!("{}all.idx", folder(&shards[0])), &writer.finish())
+    put(context, &(context.at)(&format!("{}all.idx", folder(&shards[0]))), &writer.finish())
 }
 
 /// The list of shards that wids opens; its URLs are relative to the file.
-fn list(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
+fn list(context: &Beside<'_>, shards: &[ShardPlan]) -> Result<()> {
     let folder = folder(&shards[0]);
     let up = "../".repeat(folder.matches('/').count());
     let mut writer = wids::WidsIndex::new(shards[0].split.clone());
@@ -93,11 +110,11 @@ fn list(context: &Context<'_>, shards: &[ShardPlan]) -> Result<()> {
             writer.push(&format!("{up}{}", shard.path), index, None)
         })?;
     }
-    put(context, &format!("{folder}shardindex.json"), &writer.finish()?)
+    put(context, &(context.at)(&format!("{folder}shardindex.json")), &writer.finish()?)
 }
 
 fn with_index<T>(
-    context: &Context<'_>,
+    context: &Beside<'_>,
     shard: &ShardPlan,
     use_index: impl FnOnce(&Index<'_>) -> shardpack_manifest::Result<T>,
 ) -> Result<T> {
@@ -115,27 +132,25 @@ fn folder(shard: &ShardPlan) -> String {
 }
 
 /// Path of a shard's indexes without their suffix.
-fn stem(context: &Context<'_>, shard: &ShardPlan) -> String {
+fn stem(context: &Beside<'_>, shard: &ShardPlan) -> String {
     let name = shard.path.rsplit('/').next().unwrap_or(&shard.path);
     let ext = format!(".{}", context.format.extension());
     format!("{}{}", folder(shard), name.strip_suffix(&ext).unwrap_or(name))
 }
 
-fn put(context: &Context<'_>, path: &str, text: &str) -> Result<()> {
-    let path = staged(context.store, path);
-    staging::put(context.store, &path, text.as_bytes(), PutMode::Replace)
+fn put(context: &Beside<'_>, path: &str, text: &str) -> Result<()> {
+    staging::put(context.store, path, text.as_bytes(), PutMode::Replace)
 }
 
 /// Writes `sagemaker/`: `shards.manifest` over all shards, `SPLIT.manifest` for each split, and the
 /// `InputDataConfig` of a training job for each input mode.
-pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Result<()> {
-    let prefix = context.options.s3_root();
+pub(crate) fn write_sagemaker(store: &dyn Store, prefix: &str, manifest: &Manifest) -> Result<()> {
     let put = |name: &str, bytes: Vec<u8>| {
-        staging::put(context.store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
+        staging::put(store, &format!("sagemaker/{name}"), &bytes, PutMode::Replace)
     };
     let paths = |shards: &[shardpack_manifest::Shard]| {
         let paths: Vec<String> = shards.iter().map(|s| s.path.clone()).collect();
-        ManifestFile::new(prefix.clone(), paths)
+        ManifestFile::new(prefix, paths)
     };
     put("shards.manifest", paths(&manifest.shards)?.to_bytes())?;
     for split in &manifest.splits {
@@ -147,7 +162,7 @@ pub(crate) fn write_sagemaker(context: &Context<'_>, manifest: &Manifest) -> Res
         ("fastfile.json", InputMode::FastFile),
         ("pipe.json", InputMode::Pipe),
     ] {
-        let channels = sagemaker::channels(manifest, &prefix, mode, Distribution::FullyReplicated)?;
+        let channels = sagemaker::channels(manifest, prefix, mode, Distribution::FullyReplicated)?;
         put(name, sagemaker::to_json(&channels)?)?;
     }
     Ok(())

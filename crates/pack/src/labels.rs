@@ -27,7 +27,7 @@ pub(crate) fn assign(samples: &mut Samples<'_>, options: &PackOptions) -> Result
         Some(Labels::JsonLines { table, name }) => (read_json_lines(table, name, options)?, name),
         Some(Labels::Lst { table, name }) => (read_lst(table, name)?, name),
     };
-    let labels = number(&rows, samples);
+    let labels = number(&rows, samples, options);
     join(samples, options, &rows, &labels, table)
 }
 
@@ -50,10 +50,11 @@ fn from_folders(samples: &mut Samples<'_>, options: &PackOptions) -> Result<()> 
     if options.unlabelled == Policy::Error {
         rootless.refuse("--labels folder: these samples lie in no class folder; move them, or choose --unlabelled skip or allow")?;
     }
-    for (id, (name, slot)) in names.iter_mut().enumerate() {
+    samples.classes = classes(names.keys(), options);
+    for (name, slot) in &mut names {
         *slot = samples.labels.len() as u32;
+        let id = samples.classes.get(name).copied().unwrap_or_default();
         samples.labels.push(Label { values: vec![id as f64], text: Some(name.clone()) });
-        samples.classes.insert(name.clone(), id as u64);
     }
     for sample in 0..samples.len() as SampleId {
         let class = class(&samples.folder(sample));
@@ -63,19 +64,36 @@ fn from_folders(samples: &mut Samples<'_>, options: &PackOptions) -> Result<()> 
     Ok(())
 }
 
+/// Ids of classes whose names come sorted: those that a dataset has keep theirs, new ones count on.
+fn classes<'n>(
+    names: impl IntoIterator<Item = &'n String>,
+    options: &PackOptions,
+) -> BTreeMap<String, u64> {
+    let known = options.existing.as_ref().map(|existing| existing.classes.clone());
+    let mut classes = known.unwrap_or_default();
+    let mut next = classes.values().max().map_or(0, |last| last + 1);
+    for name in names {
+        if !classes.contains_key(name) {
+            classes.insert(name.clone(), next);
+            next += 1;
+        }
+    }
+    classes
+}
+
 /// Turns the texts of a table into labels: numbers stay numbers; a column with any text in it
 /// makes classes, numbered by their sorted names.
-fn number(rows: &[Row], samples: &mut Samples<'_>) -> Vec<Label> {
+fn number(rows: &[Row], samples: &mut Samples<'_>, options: &PackOptions) -> Vec<Label> {
     let numeric = rows.iter().flat_map(|r| &r.values).all(|v| v.trim().parse::<f64>().is_ok());
     if numeric {
         let values = |r: &Row| r.values.iter().filter_map(|v| v.trim().parse().ok()).collect();
         return rows.iter().map(|r| Label { values: values(r), text: None }).collect();
     }
-    let mut classes: Vec<&String> = rows.iter().flat_map(|r| &r.values).collect();
-    classes.sort();
-    classes.dedup();
-    samples.classes = classes.iter().copied().cloned().zip(0..).collect();
-    let id = |v: &String| classes.binary_search(&v).map_or(-1.0, |i| i as f64);
+    let mut names: Vec<&String> = rows.iter().flat_map(|r| &r.values).collect();
+    names.sort();
+    names.dedup();
+    samples.classes = classes(names, options);
+    let id = |v: &String| samples.classes.get(v).map_or(-1.0, |id| *id as f64);
     let label = |r: &Row| Label {
         values: r.values.iter().map(id).collect(),
         text: Some(r.values.join(",")),

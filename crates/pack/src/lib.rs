@@ -5,6 +5,7 @@
 //! started in `execute.rs` and `parallel.rs` only. This crate decides which sample goes
 //! where; how records look is a format's business, where bytes live a store's.
 
+mod append;
 mod augmented;
 mod context;
 mod crew;
@@ -34,17 +35,21 @@ mod stream;
 mod unit;
 mod writer;
 
+pub use append::{
+    AppendOptions, AppendReport, CompactOptions, CompactReport, DeleteOptions, DeleteReport,
+    MergeOptions, MergeReport, append, compact, delete, merge,
+};
 pub use augmented::{AugmentedOptions, AugmentedSource, SampleKeys, read_augmented};
 pub use dataset::{
-    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DeleteOptions,
-    DeleteReport, DiffOptions, DiffReport, Difference, Duplicate, Entry, EntryField, FieldInfo,
-    InfoReport, LsOptions, ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo,
-    UnpackOptions, UnpackReport, VerifyOptions, VerifyReport, WhyField, WhyReport, adopt, cat,
-    delete, diff, info, ls, quarantine, unpack, unpack_into, verify, why,
+    AdoptOptions, AdoptReport, AgainstReport, CatOptions, ClassCount, Damage, DiffOptions,
+    DiffReport, Difference, Duplicate, Entry, EntryField, FieldInfo, InfoReport, LsOptions,
+    ShardReport, ShardSizes, Sightings, SizeBucket, SplitInfo, UnpackOptions, UnpackReport,
+    VerifyOptions, VerifyReport, WhyField, WhyReport, adopt, cat, diff, info, ls, quarantine,
+    unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
 pub use name::Template;
-pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};
+pub use options::{Existing, ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};
 pub use pack::{dry_run, pack};
 pub use progress::{Progress, Stage};
 pub use report::{PackReport, PlanReport, PlannedShard};

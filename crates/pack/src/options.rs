@@ -140,6 +140,19 @@ pub struct PackOptions {
     pub s3_prefix: Option<String>,
     /// Throw unfinished work of another run away instead of refusing.
     pub restart: bool,
+    /// What the dataset has already that these samples are for. Default: it is a new one.
+    pub existing: Option<Existing>,
+}
+
+/// What a dataset has that new samples go on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Existing {
+    /// Shards that it ever had: names of new ones go on from here.
+    pub shards: u64,
+    /// Ids of samples start here, in formats that have them.
+    pub first_id: u64,
+    /// Its classes, which keep their ids; new ones get the next.
+    pub classes: BTreeMap<String, u64>,
 }
 
 impl Default for PackOptions {
@@ -171,6 +184,7 @@ impl Default for PackOptions {
             indexes: Vec::new(),
             s3_prefix: None,
             restart: false,
+            existing: None,
         }
     }
 }
@@ -319,6 +333,8 @@ impl PackOptions {
         put("max-samples", self.max_samples.map(|m| m.to_string()).unwrap_or_default());
         put("shard-multiple", self.shard_multiple.to_string());
         put("name", self.name.to_string());
+        let first = self.existing.as_ref().map(|existing| existing.shards.to_string());
+        put("first-shard", first.unwrap_or_default());
         let name = |i: &ForeignIndex| format!("{i:?}").to_lowercase();
         put("index", self.indexes.iter().map(name).collect::<Vec<_>>().join(","));
         put("s3-prefix", self.s3_prefix.as_ref().map(|_| self.s3_root()).unwrap_or_default());

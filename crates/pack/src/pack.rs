@@ -128,7 +128,7 @@ fn name(error: Error, source: &dyn Source) -> Error {
     }
 }
 
-fn identity(
+pub(crate) fn identity(
     source: &dyn Source,
     samples: &Samples<'_>,
     plan: &Plan,
@@ -144,6 +144,7 @@ fn identity(
         shards: plan.shards.len() as u64,
         fingerprint: hex(plan.fingerprint),
         stamps: hex(plan.stamps),
+        paths: Vec::new(),
     }
 }
 
@@ -155,7 +156,7 @@ fn described(samples: &Samples<'_>, options: &PackOptions) -> BTreeMap<String, S
 }
 
 /// Counts what earlier runs did.
-fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[usize]) {
+pub(crate) fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[usize]) {
     let mut waiting = todo.iter().peekable();
     for (i, shard) in plan.shards.iter().enumerate() {
         if waiting.next_if_eq(&&i).is_some() {
@@ -169,7 +170,7 @@ fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[
     }
 }
 
-fn count_sealed(error: Error, progress: &Progress, plan: &Plan) -> Error {
+pub(crate) fn count_sealed(error: Error, progress: &Progress, plan: &Plan) -> Error {
     match error {
         Error::Interrupted { .. } => Error::Interrupted {
             sealed: progress.shards.load(std::sync::atomic::Ordering::Relaxed) as usize,

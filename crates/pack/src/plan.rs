@@ -196,6 +196,7 @@ pub(crate) fn plan(
         fingerprint: 0,
     };
     let overhead = format.trailer().len() as u64;
+    let before = options.existing.as_ref().map_or(0, |existing| existing.shards as usize);
     for (name, part) in split(samples, options, ordered)? {
         let ends = cut(part.iter().map(|s| measured.lens[*s as usize]), overhead, options)
             .map_err(|why| Error::Usage(format!("split {name}: {why}")))?;
@@ -204,7 +205,7 @@ pub(crate) fn plan(
         for (i, end) in ends.into_iter().enumerate() {
             let bytes: u64 = part[start..end].iter().map(|s| measured.lens[*s as usize]).sum();
             plan.shards.push(ShardPlan {
-                path: shard_path(options, format, &name, i, shards),
+                path: shard_path(options, format, &name, before + i, before + shards),
                 split: name.clone(),
                 start: plan.order.len() + start,
                 end: plan.order.len() + end,
@@ -239,6 +240,9 @@ fn split(
         options.splits.iter().map(|s| (s.name.clone(), Vec::new())).collect();
     for (sample, part) in ordered.into_iter().zip(part_of) {
         parts[part as usize].1.push(sample);
+    }
+    if options.existing.is_some() {
+        parts.retain(|(_, part)| !part.is_empty());
     }
     match parts.iter().find(|(_, part)| part.is_empty()) {
         Some((name, _)) => Err(Error::Usage(format!(
@@ -280,7 +284,10 @@ fn cut(
     let room = options.target.saturating_sub(overhead);
     let most = options.max_samples.map_or(usize::MAX, |m| m as usize);
     let fewest = fill(&sums, room, most).len();
-    let shards = fewest.next_multiple_of(options.shard_multiple as usize);
+    let mut shards = fewest.next_multiple_of(options.shard_multiple as usize);
+    if options.existing.is_some() {
+        shards = shards.min(samples); // a few samples more are no reason to refuse them
+    }
     if shards > samples {
         return Err(format!(
             "{samples} samples do not fill {shards} shards; lower --shard-multiple"

@@ -1,15 +1,13 @@
 //! Makes a dataset out of sealed shards. The manifest is the last write: before it there is no
 //! dataset, after it a whole one.
 
-use std::collections::BTreeMap;
-
 use shardpack_manifest::{
-    FieldTotals, Fingerprint, Index, Labels, Manifest, RecordFormat, Shard, Sidecar, Summary,
+    Fingerprint, Index, Labels, Manifest, RecordFormat, Row, Shard, Sidecar, Summary,
 };
 use shardpack_store::{PutMode, Store};
 
 use crate::context::Context;
-use crate::foreign;
+use crate::foreign::{self, Beside};
 use crate::parallel::each;
 use crate::plan::ShardPlan;
 use crate::progress::Progress;
@@ -32,31 +30,50 @@ pub(crate) fn publish(
 ) -> Result<Manifest> {
     let store = context.store;
     let mut manifest = head(context, identity)?;
-    let rows = each(context.plan.shards.len(), readers(context), &Progress::default(), |i| {
-        row(context, i)
-    })?;
-    for (entry, fields) in rows {
+    for (entry, fields) in rows(context)? {
         manifest.push(entry, &fields)?;
     }
     prove(&manifest)?;
-    foreign::write(context)?;
-    if let Some(labels) = &manifest.labels {
-        let map =
-            serde_json::to_vec_pretty(&labels.classes).map_err(|e| Error::Usage(e.to_string()))?;
-        staging::put(store, LABELS, &map, PutMode::Replace)?;
-    }
-    foreign::write_sagemaker(context, &manifest)?;
+    foreign::write(&Beside {
+        store,
+        format: context.format,
+        indexes: &context.options.indexes,
+        new: &context.plan.shards,
+        all: &context.plan.shards,
+        at: &|path| staged(store, path),
+    })?;
+    finish(store, &context.options.s3_root(), &manifest)?;
+    Ok(manifest)
+}
+
+/// Makes a dataset of what is staged and sealed; `prefix` is where it will be on S3.
+pub(crate) fn finish(store: &dyn Store, prefix: &str, manifest: &Manifest) -> Result<()> {
+    write_labels(store, manifest)?;
+    foreign::write_sagemaker(store, prefix, manifest)?;
     for folder in ["index", "shards"] {
         move_once(store, folder)?;
     }
     staging::put(store, MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
-    store.remove(STAGING)?;
-    Ok(manifest)
+    Ok(store.remove(STAGING)?)
+}
+
+/// Writes the map of class names that a manifest speaks of.
+pub(crate) fn write_labels(store: &dyn Store, manifest: &Manifest) -> Result<()> {
+    let Some(labels) = &manifest.labels else { return Ok(()) };
+    let Some(path) = &labels.map else { return Ok(()) };
+    let map =
+        serde_json::to_vec_pretty(&labels.classes).map_err(|e| Error::Usage(e.to_string()))?;
+    staging::put(store, path, &map, PutMode::Replace)
+}
+
+/// The manifest's rows for the shards of a plan, all of which are sealed.
+pub(crate) fn rows(context: &Context<'_>) -> Result<Vec<Row>> {
+    each(context.plan.shards.len(), readers(context), &Progress::default(), |i| row(context, i))
 }
 
 /// The manifest's row for a sealed shard, and its fields. A shard behind a network is looked at
 /// once more: what S3 has now is what the manifest vouches for.
-fn row(context: &Context<'_>, shard: usize) -> Result<(Shard, BTreeMap<String, FieldTotals>)> {
+fn row(context: &Context<'_>, shard: usize) -> Result<Row> {
     let (store, shard) = (context.store, &context.plan.shards[shard]);
     let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
     let index = Index::parse(&bytes[..])?;

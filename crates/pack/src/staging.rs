@@ -28,6 +28,9 @@ pub(crate) struct Identity {
     pub(crate) fingerprint: String,
     /// Versions of the files.
     pub(crate) stamps: String,
+    /// Its shards, where they come beside others: what throwing its work away has to remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) paths: Vec<String>,
 }
 
 /// What is at the destination.
@@ -62,26 +65,9 @@ pub(crate) fn open(
         ));
     }
     if there(PLAN) {
-        let before = read(store, PLAN)?;
-        let before: Option<Identity> = serde_json::from_slice(&before).ok();
-        let mut differences = match &before {
-            Some(before) => differences(before, identity),
-            None => vec!["the unfinished run's plan.json is not readable".into()],
-        };
-        if differences.is_empty() {
-            // What the killed run was writing would be published with the folders it lies in.
-            store.sweep("")?;
-            return Ok(Found::Todo(unsealed(store, plan)?));
-        }
-        if !restart {
-            let same_run = |before: &Identity| {
-                (&before.source, &before.options) == (&identity.source, &identity.options)
-            };
-            if before.is_some_and(|b| same_run(&b) && b.fingerprint != identity.fingerprint) {
-                differences
-                    .extend(changed()?.map(|change| format!("among what is sealed, {change}")));
-            }
-            return Err(Error::Different { destination: store.describe(), differences });
+        let before = unfinished(store)?.and_then(|before| before.identity);
+        if !restart || before.as_ref().is_some_and(|before| same(before, identity)) {
+            return go_on(store, plan, before.as_ref(), identity, changed).map(Found::Todo);
         }
         for leftover in [STAGING, "shards", "index", "sagemaker", "labels.json"] {
             store.remove(leftover)?;
@@ -94,9 +80,73 @@ pub(crate) fn open(
             objects.len() - 1
         )));
     }
-    let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
-    store.put(PLAN, &bytes, PutMode::Create)?;
+    claim(store, identity, None)?;
     Ok(Found::Todo((0..plan.shards.len()).collect()))
+}
+
+/// Says which run is at work, in place of one that is over. Fails with the store's
+/// [`Exists`](shardpack_store::ErrorKind::Exists) or [`Changed`](shardpack_store::ErrorKind::Changed)
+/// when another run was faster.
+pub(crate) fn claim(
+    store: &dyn Store,
+    identity: &Identity,
+    over: Option<&Unfinished>,
+) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
+    match over {
+        Some(over) => Ok(store.swap(PLAN, &over.bytes, &bytes)?),
+        None => Ok(store.put(PLAN, &bytes, PutMode::Create)?),
+    }
+}
+
+/// What says that a run is at work, or was when it was killed.
+pub(crate) struct Unfinished {
+    bytes: Vec<u8>,
+    /// That run; none when it cannot be told.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// The run whose unfinished work is there, if any is.
+pub(crate) fn unfinished(store: &dyn Store) -> Result<Option<Unfinished>> {
+    match read(store, PLAN) {
+        Ok(bytes) => {
+            let identity = serde_json::from_slice(&bytes).ok();
+            Ok(Some(Unfinished { bytes, identity }))
+        }
+        Err(Error::Store(error)) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether two runs are the same.
+pub(crate) fn same(before: &Identity, now: &Identity) -> bool {
+    differences(before, now).is_empty()
+}
+
+/// Goes on with the work of `before` if that was this very run: shards that are not sealed.
+pub(crate) fn go_on(
+    store: &dyn Store,
+    plan: &Plan,
+    before: Option<&Identity>,
+    identity: &Identity,
+    changed: &dyn Fn() -> Result<Option<String>>,
+) -> Result<Vec<usize>> {
+    let mut differences = match before {
+        Some(before) => differences(before, identity),
+        None => vec!["the unfinished run's plan.json is not readable".into()],
+    };
+    if differences.is_empty() {
+        // What the killed run was writing would be published with the folders it lies in.
+        store.sweep("")?;
+        return unsealed(store, plan);
+    }
+    let same_run = |before: &Identity| {
+        (&before.source, &before.options) == (&identity.source, &identity.options)
+    };
+    if before.is_some_and(|b| same_run(b) && b.fingerprint != identity.fingerprint) {
+        differences.extend(changed()?.map(|change| format!("among what is sealed, {change}")));
+    }
+    Err(Error::Different { destination: store.describe(), differences })
 }
 
 /// Names what differs between two runs, as flags where it is one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shardpack_channel::{InputMode, Place, RecordWrapper};
 use shardpack_dataset::{Dataset, ForeignOptions, MANIFEST};
-use shardpack_manifest::Manifest;
+use shardpack_manifest::{Digest, Manifest};
 use shardpack_store::{Cache, CachedStore, LocalOptions, LocalStore, Store};
 
 use crate::pipe::{Pipe, PipeOptions};
@@ -55,7 +55,7 @@ impl Reader {
         state: Option<&State>,
     ) -> Result<Self> {
         let store = Doors::of(&options).through(store);
-        let manifest = manifest_of(&*store)?;
+        let manifest = manifest_of(&*store, options.digest)?;
         let indexes = Arc::clone(&store);
         let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
         let set = set.without(options.quarantine.as_deref())?;
@@ -106,7 +106,7 @@ impl Channel {
         let part = options.part.unwrap_or_default();
         let (manifest, indexes) =
             match Doors::of(&options).find_manifest(Some(&store), above, &options) {
-                Err(Error::NotFound(looked)) => {
+                Err(Error::NotFound(looked)) if options.digest.is_none() => {
                     return foreign(store, part, options, state, looked);
                 }
                 found => found?,
@@ -140,19 +140,21 @@ impl Channel {
                 let hosts = self.is_sharded().then(|| self.hosts());
                 Contents::Dataset { manifest: Box::new(manifest), indexes, hosts }
             }
-            (RecordWrapper::None, Err(Error::NotFound(looked))) => match &options.format {
-                Some(name) => {
-                    let format = shardpack_formats::open(name, &Default::default())?;
-                    Contents::Foreign { format, decode: Default::default() }
-                }
-                None => {
-                    return Err(Error::NotFound(format!(
-                        "channel {:?} is a Pipe and nothing says what is in it: {looked}; give a \
+            (RecordWrapper::None, Err(Error::NotFound(looked))) if options.digest.is_none() => {
+                match &options.format {
+                    Some(name) => {
+                        let format = shardpack_formats::open(name, &Default::default())?;
+                        Contents::Foreign { format, decode: Default::default() }
+                    }
+                    None => {
+                        return Err(Error::NotFound(format!(
+                            "channel {:?} is a Pipe and nothing says what is in it: {looked}; give a \
                          manifest, or the name of the format",
-                        self.name()
-                    )));
+                            self.name()
+                        )));
+                    }
                 }
-            },
+            }
             (RecordWrapper::None, Err(error)) => return Err(error),
         };
         let pipe = Arc::new(Pipe::new(path, PipeOptions::default()));
@@ -274,13 +276,13 @@ impl Doors {
         if let Some(place) = &options.manifest {
             let folder = place.strip_suffix(MANIFEST).unwrap_or(place);
             let store = self.open(if folder.is_empty() { "." } else { folder })?;
-            return Ok((manifest_of(&*store)?, store));
+            return Ok((manifest_of(&*store, options.digest)?, store));
         }
         let above = above.into_iter().flat_map(|above| [above.to_owned(), above.join("manifest")]);
         let stores = shards.cloned().into_iter().chain(above.map(|path| self.local(&path)));
         let mut looked = Vec::new();
         for store in stores {
-            match manifest_of(&*store) {
+            match manifest_of(&*store, options.digest) {
                 Err(Error::Store(error)) if error.is_not_found() => looked.push(store.describe()),
                 found => return Ok((found?, store)),
             }
@@ -289,7 +291,10 @@ impl Doors {
     }
 }
 
-fn manifest_of(store: &dyn Store) -> Result<Manifest> {
-    let bytes = shardpack_dataset::read(store, MANIFEST)?;
-    Ok(Manifest::parse(&bytes).map_err(|error| error.in_file(MANIFEST))?)
+/// The manifest of a version, or of the dataset as it is now.
+fn manifest_of(store: &dyn Store, digest: Option<Digest>) -> Result<Manifest> {
+    Ok(match digest {
+        Some(digest) => shardpack_dataset::pinned(store, digest)?,
+        None => shardpack_dataset::manifest(store)?,
+    })
 }

@@ -1,5 +1,6 @@
 //! How a dataset is read.
 
+use shardpack_manifest::Digest;
 use shardpack_store::CacheOptions;
 
 use crate::plan::{Part, PlanOptions};
@@ -19,6 +20,11 @@ pub struct ReadOptions {
     /// Where `manifest.json` is, with its `index/`: a folder, or an `s3://` address. Default: with
     /// the shards, in the folder above them, or in the channel called `manifest`.
     pub manifest: Option<String>,
+    /// The version of the dataset to read, by the digest of its samples: what `shardpack info` and
+    /// every change of a dataset tell. It stays as it was, shards and order included, while the
+    /// dataset gets new versions, until `shardpack compact` removes it. Every rank and every resumed
+    /// run wants the same. Default: the version that is there when the reader is opened.
+    pub digest: Option<Digest>,
     /// Name of the format of shards without a manifest. Default: by their names and first bytes; a
     /// FIFO has neither.
     pub format: Option<String>,
@@ -52,6 +58,7 @@ impl Default for ReadOptions {
             part: None,
             replicas: 1,
             manifest: None,
+            digest: None,
             format: None,
             attributes: vec!["data".into()],
             split: None,

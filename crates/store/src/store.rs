@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Add;
+use std::path::PathBuf;
 
 use crate::{Error, Result};
 
@@ -29,6 +30,18 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Writes a small object in one atomic and, where asked, durable step.
     fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()>;
+
+    /// Makes `key` of the object called `from` in another store, whole and as durable as one that is
+    /// sealed, if its bytes need not pass through this program for it; false where they must. What
+    /// was copied is for the caller to check.
+    fn copy(&self, _key: &str, _store: &dyn Store, _from: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The file that an object is, where objects are files.
+    fn file(&self, _key: &str) -> Option<PathBuf> {
+        None
+    }
 
     /// Replaces a small object that still holds `old`; fails with
     /// [`Changed`](crate::ErrorKind::Changed) when it does not, so that of two writers who read the

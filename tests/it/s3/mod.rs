@@ -19,13 +19,13 @@ mod writers;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// A folder of its own and a server of its own, and the program run between them.
-struct Cloud {
-    home: Home,
-    server: S3Server,
+pub(crate) struct Cloud {
+    pub(crate) home: Home,
+    pub(crate) server: S3Server,
 }
 
 impl Cloud {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { home: Home::new(), server: S3Server::start() }
     }
 
@@ -43,11 +43,11 @@ impl Cloud {
     }
 
     /// The same, with the arguments in one line.
-    fn line(&self, line: &str) -> Ran {
+    pub(crate) fn line(&self, line: &str) -> Ran {
         self.run(&line.split_whitespace().collect::<Vec<_>>())
     }
 
-    fn start(&self, line: &str) -> Running {
+    pub(crate) fn start(&self, line: &str) -> Running {
         let args: Vec<&str> = line.split_whitespace().collect();
         self.command(&args).spawn().expect("the program runs").into()
     }
@@ -60,11 +60,11 @@ impl Cloud {
     }
 
     /// Objects below a prefix, by what follows it.
-    fn objects(&self, prefix: &str) -> Files {
+    pub(crate) fn objects(&self, prefix: &str) -> Files {
         objects(&self.server, prefix)
     }
 
-    fn wipe(&self, prefix: &str) {
+    pub(crate) fn wipe(&self, prefix: &str) {
         wipe(&self.server, prefix);
     }
 }
@@ -98,7 +98,7 @@ fn difference(found: &Files, expected: &Files) -> Option<String> {
 }
 
 #[track_caller]
-fn same(found: &Files, expected: &Files) {
+pub(crate) fn same(found: &Files, expected: &Files) {
     assert_eq!(difference(found, expected), None);
 }
 

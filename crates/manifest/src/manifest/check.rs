@@ -25,7 +25,8 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<()> {
         text(name).and(text(value)).map_err(|e| e.in_field("options"))?;
     }
     tombstones(manifest).map_err(|e| e.in_field("tombstones"))?;
-    places(manifest).map_err(|e| e.in_field("tombstone_places"))
+    places(manifest).map_err(|e| e.in_field("tombstone_places"))?;
+    history(manifest).map_err(|e| e.in_field("history"))
 }
 
 fn format(format: &RecordFormat) -> Result<()> {
@@ -194,7 +195,8 @@ fn tombstones(manifest: &Manifest) -> Result<()> {
     if keys.len() as u64 > manifest.totals.samples {
         return Err(Error::corrupt("more keys than samples"));
     }
-    if !keys.is_sorted_by(|a, b| a < b) {
+    let rise = |a: &String, b: &String| a < b || (manifest.by_place && a == b);
+    if !keys.is_sorted_by(rise) {
         return Err(Error::corrupt("keys are not sorted, or one stands twice"));
     }
     keys.iter().try_for_each(|key| text(key))
@@ -203,7 +205,8 @@ fn tombstones(manifest: &Manifest) -> Result<()> {
 /// Places are of all tombstones or of none.
 fn places(manifest: &Manifest) -> Result<()> {
     let places = &manifest.tombstone_places;
-    if !places.is_empty() && places.len() != manifest.tombstones.len() {
+    let needed = manifest.by_place || !places.is_empty();
+    if needed && places.len() != manifest.tombstones.len() {
         let (places, keys) = (places.len(), manifest.tombstones.len());
         return Err(Error::corrupt(format!("{places} places of {keys} tombstones")));
     }
@@ -216,6 +219,27 @@ fn places(manifest: &Manifest) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The last version is this one.
+fn history(manifest: &Manifest) -> Result<()> {
+    let Some(last) = manifest.history.last() else { return Ok(()) };
+    let live = manifest.live();
+    if (last.samples, last.shards) != (live, manifest.shards.len() as u64) {
+        return Err(Error::corrupt(format!(
+            "the last version has {} samples in {} shards, the manifest {live} in {}",
+            last.samples,
+            last.shards,
+            manifest.shards.len()
+        )));
+    }
+    match manifest.tombstones.is_empty() && last.digest != manifest.digest {
+        true => Err(Error::corrupt(format!(
+            "the last version has digest {}, the manifest {}",
+            last.digest, manifest.digest
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn text(text: &str) -> Result<()> {

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shardpack_formats::{Compression, FormatOptions, NAMES, Schema};
 
-use super::{FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals};
+use super::{
+    FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals, Version,
+};
 use crate::lines::Lines;
 use crate::seal;
 use crate::{Digest, Error, ErrorKind, Result};
 
 const KIND: &str = "shardpack-dataset";
+/// The version in which tombstones go by keys, which older readers know.
+const PLAIN: u64 = 1;
 
 /// As much as tells whether the rest can be understood.
 #[derive(Deserialize)]
@@ -40,6 +44,8 @@ struct Wire {
     tombstones: Vec<String>,
     #[serde(default)]
     tombstone_places: Vec<(u64, u64)>,
+    #[serde(default)]
+    history: Vec<Version>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,13 +73,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
     if head.kind.as_deref() != Some(KIND) {
         return Err(not_this());
     }
-    match head.version {
-        Some(Manifest::VERSION) => {}
+    let version = match head.version {
+        Some(found @ PLAIN..=Manifest::VERSION) => found,
         Some(found) if found > Manifest::VERSION => {
             return Err(Error::new(ErrorKind::Version { found, newest: Manifest::VERSION }));
         }
         _ => return Err(Error::corrupt("no version").in_field("version")),
-    }
+    };
     seal::check(bytes)?;
     let wire: Wire = serde_json::from_slice(bytes)?;
     Ok(Manifest {
@@ -91,6 +97,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
         shards: wire.shards,
         tombstones: wire.tombstones,
         tombstone_places: wire.tombstone_places,
+        by_place: version > PLAIN,
+        history: wire.history,
     })
 }
 
@@ -107,7 +115,7 @@ fn labels(map: Option<String>, classes: Option<BTreeMap<String, u64>>) -> Result
 pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     let mut out = Lines::new();
     out.field("kind", &KIND)?;
-    out.field("version", &Manifest::VERSION)?;
+    out.field("version", &if manifest.by_place { Manifest::VERSION } else { PLAIN })?;
     out.field("tool", &manifest.tool)?;
     out.field("format", &WireFormat::write(&manifest.format))?;
     out.field("compression", &compression_name(manifest.compression))?;
@@ -132,6 +140,9 @@ pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     }
     if !manifest.tombstone_places.is_empty() {
         out.list("tombstone_places", &manifest.tombstone_places)?;
+    }
+    if !manifest.history.is_empty() {
+        out.list("history", &manifest.history)?;
     }
     Ok(seal::close(out))
 }

@@ -2,6 +2,8 @@
 //! this file has the JSON.
 
 mod check;
+mod grow;
+mod history;
 mod json;
 mod parts;
 
@@ -13,6 +15,8 @@ use std::collections::BTreeMap;
 use shardpack_formats::Compression;
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use grow::Row;
+pub use history::{Event, Version};
 pub use parts::{
     FieldTotals, Fingerprint, Labels, Order, RecordFormat, Shard, Sidecar, Split, Summary, Tool,
     Totals,
@@ -77,11 +81,17 @@ pub struct Manifest {
     /// Where those samples are: number of the shard and of the record in it, from 0, of each key.
     /// Empty where nobody looked; then a reader looks into the indexes.
     pub tombstone_places: Vec<(u64, u64)>,
+    /// Whether places alone say what is skipped: the key of a tombstone may be that of a sample
+    /// elsewhere that is read, and stand several times. Such a manifest is of schema version 2.
+    pub by_place: bool,
+    /// The versions of the dataset, the first one first; the last is this one. Empty for a dataset
+    /// that was never changed.
+    pub history: Vec<Version>,
 }
 
 impl Manifest {
-    /// The newest schema version that this release reads and the one that it writes.
-    pub const VERSION: u64 = 1;
+    /// The newest schema version that this release reads. It writes 1 where that is enough.
+    pub const VERSION: u64 = 2;
 
     /// Largest manifest in bytes that is parsed: about 600,000 shards.
     pub const MAX_BYTES: usize = 256 << 20;
@@ -103,6 +113,8 @@ impl Manifest {
             shards: Vec::new(),
             tombstones: Vec::new(),
             tombstone_places: Vec::new(),
+            by_place: false,
+            history: Vec::new(),
         }
     }
 

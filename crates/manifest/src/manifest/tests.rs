@@ -171,14 +171,105 @@ fn kinds_tell_a_caller_what_to_do() {
     assert!(matches!(kind(b"{}"), ErrorKind::NotThis { .. }));
     assert!(matches!(kind(b"[1]"), ErrorKind::NotThis { .. }));
     assert!(matches!(kind(b"\x1f\x8b"), ErrorKind::NotThis { .. }));
-    let later = b"{\"kind\": \"shardpack-dataset\", \"version\": 2, \"all\": \"new\"}";
-    assert_eq!(kind(later), ErrorKind::Version { found: 2, newest: 1 });
+    let later = b"{\"kind\": \"shardpack-dataset\", \"version\": 3, \"all\": \"new\"}";
+    assert_eq!(kind(later), ErrorKind::Version { found: 3, newest: 2 });
     let edited = example().to_bytes().unwrap().escape_ascii().to_string();
     assert!(matches!(kind(edited.as_bytes()), ErrorKind::Corrupt { .. }));
     let format = resealed(|text| text.replace("webdataset", "mds"));
     assert!(matches!(kind(&format), ErrorKind::Unsupported { .. }));
     let line = Manifest::parse(&resealed(|t| t.replace("\"order\": ", "\"order\": 5, \"o\": ")));
     assert_eq!(line.unwrap_err().place().line, Some(7));
+}
+
+/// The example after a change: the digest of what is live in it is not told by its sums.
+fn changed() -> Manifest {
+    let version = |event, digest, samples, shards, new_shards| Version {
+        event,
+        digest: Digest::from_u128(digest),
+        samples,
+        shards,
+        new_shards,
+    };
+    let history = vec![version(Event::Pack, 5, 6, 3, 3), version(Event::Delete, 9, 4, 3, 0)];
+    Manifest { history, ..example() }
+}
+
+#[test]
+fn versions_are_told_apart() {
+    let manifest = changed();
+    let bytes = manifest.to_bytes().unwrap();
+    assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    assert_eq!(manifest.live_digest(), Some(Digest::from_u128(9)));
+    assert_eq!((manifest.number(), manifest.live()), (2, 4));
+    for (digest, numbers) in [(5, vec![1]), (9, vec![2]), (7, vec![])] {
+        assert_eq!(manifest.versions_of(Digest::from_u128(digest)), numbers);
+    }
+    assert_eq!(manifest.versions(Digest::default()), manifest.history);
+
+    let marked = example();
+    assert_eq!((marked.live_digest(), marked.number()), (None, 1));
+    let fresh = Manifest { tombstones: vec![], tombstone_places: vec![], ..example() };
+    assert_eq!(fresh.live_digest(), Some(fresh.digest));
+    assert_eq!(fresh.versions_of(fresh.digest), [1]);
+    assert_eq!(fresh.versions(fresh.digest)[0].event, Event::Pack);
+
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("{\"event\":\"delete\",\"digest\":"), "{text}");
+    let other =
+        Manifest { history: vec![Version { samples: 5, ..manifest.history[1] }], ..example() };
+    assert!(other.check().unwrap_err().to_string().contains("the last version has 5 samples"));
+    let other = Manifest { history: changed().history, ..fresh };
+    assert!(other.check().is_err(), "six samples are live");
+}
+
+#[test]
+fn events_of_later_releases_are_taken() {
+    let json = serde_json::to_string(&changed().history[0]).unwrap().replace("pack", "dream");
+    let version: Version = serde_json::from_str(&json).unwrap();
+    assert_eq!(version.event, Event::Other);
+}
+
+#[test]
+fn by_place_keys_may_stand_several_times() {
+    let mut manifest = example();
+    manifest.bury([("cat/1".to_owned(), (2, 0)), ("cat/1".to_owned(), (0, 2))]);
+    assert_eq!(manifest.tombstone_places, [(0, 2), (2, 0), (1, 0)]);
+    assert!(manifest.check().unwrap_err().to_string().contains("twice"));
+    manifest.by_place = true;
+    let bytes = manifest.to_bytes().unwrap();
+    assert!(String::from_utf8_lossy(&bytes).contains("\"version\": 2,"));
+    assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    manifest.tombstone_places.clear();
+    assert!(manifest.check().is_err(), "keys decide nothing");
+}
+
+#[test]
+fn shards_come_and_go_with_their_sums_and_marks() {
+    let manifest = example();
+    let all: Vec<usize> = (0..3).collect();
+    let new = |path: &str, split: &str| (shard(path, Some(split), 2, 20), fields(2));
+    let grown = manifest
+        .rebuilt(
+            &all,
+            &BTreeMap::new(),
+            vec![new("val/b", "val"), new("train/b", "train"), new("t", "test")],
+        )
+        .unwrap();
+    grown.check().unwrap();
+    let names: Vec<_> = grown.splits.iter().map(|s| (s.name.as_str(), s.shards)).collect();
+    assert_eq!(names, [("train", 3), ("val", 2), ("test", 1)]);
+    assert_eq!(grown.digest - manifest.digest, Digest::from_u128(60));
+    assert_eq!(grown.tombstone_places, manifest.tombstone_places);
+    // Behind the new shard of a split before theirs, marks have another number.
+    let less =
+        grown.rebuilt(&[1, 3], &fields(3 + 2 + 2 + 2), vec![new("train/a", "train")]).unwrap();
+    less.check().unwrap();
+    assert_eq!(less.tombstones, ["dog/\"2\""]);
+    assert_eq!(less.tombstone_places, [(0, 0)]);
+    assert_eq!((less.shards.len(), less.totals.samples), (3, 5));
+    assert!(manifest.rebuilt(&[1, 0], &BTreeMap::new(), vec![]).is_err());
+    assert!(manifest.rebuilt(&[9], &BTreeMap::new(), vec![]).is_err());
+    assert!(manifest.rebuilt(&[], &fields(7), vec![]).is_err(), "more than there is");
 }
 
 #[test]

@@ -30,7 +30,6 @@ pub(super) fn compare(
     })?;
     let mut report = AgainstReport { source: source.describe(), ..AgainstReport::default() };
     for shard in shards {
-        report.left_out += shard.left_out;
         report.extra.merge(shard.extra);
         report.different.merge(shard.different);
     }
@@ -47,10 +46,11 @@ pub(super) fn compare(
     }
     let left_out = LeftOut::of(dataset);
     for (id, file) in source.listing().iter().enumerate() {
-        if expected.files[id].load(Relaxed) & SEEN != 0 {
+        let found = expected.files[id].load(Relaxed);
+        if found & SEEN != 0 {
             continue;
         }
-        match left_out.has(file.name) {
+        match found & DELETED != 0 || left_out.has(file.name) {
             true => report.left_out += 1,
             false => report.missing.add(file.display()),
         }
@@ -59,14 +59,17 @@ pub(super) fn compare(
 }
 
 /// Files that are read one after another by one thread.
-const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 64;
 /// Files that are read at a time: on a cold disk or a network, waiting takes most of the time.
-const READERS: usize = 32;
+pub(crate) const READERS: usize = 32;
 
 /// The file is in the dataset.
 const SEEN: u64 = 1 << 32;
 /// Its bytes must be read: they should have the crc32c that stands in the lower half.
 const READ: u64 = 1 << 33;
+
+/// A sample that is deleted was made of it. Another one may be, too.
+const DELETED: u64 = 1 << 34;
 
 /// What the dataset says of each file, at 8 bytes a file, beside the table of paths.
 struct Expected<'l> {
@@ -96,11 +99,10 @@ impl<'l> Expected<'l> {
             for field in entry.fields {
                 let path = sidecar::path_of(&names, entry.record, entry.key, field.name);
                 let Some(path) = path else { continue };
-                if dataset.is_deleted(entry.key) {
+                if dataset.is_deleted(number, entry.record, entry.key) {
                     // Whether its file is deleted too is not this dataset's business.
                     if let Some(id) = self.paths.find(path.as_bytes()) {
-                        self.files[id as usize].fetch_or(SEEN, Relaxed);
-                        report.left_out += 1;
+                        self.files[id as usize].fetch_or(DELETED, Relaxed);
                     }
                     continue;
                 }
@@ -205,18 +207,18 @@ impl LeftOut {
 }
 
 /// The crc32c of what arrives.
-struct Checksum {
+pub(crate) struct Checksum {
     buffer: Vec<u8>,
     crc: Crc32c,
 }
 
 impl Checksum {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { buffer: vec![0; 256 << 10], crc: Crc32c::default() }
     }
 
     /// The crc32c of a whole file.
-    fn of(&mut self, source: &dyn Source, file: FileId, len: u64) -> Result<u32> {
+    pub(crate) fn of(&mut self, source: &dyn Source, file: FileId, len: u64) -> Result<u32> {
         self.crc = Crc32c::default();
         source.fetch(file, 0, len, self)?;
         Ok(self.crc.value())

@@ -79,9 +79,12 @@ fn find(dataset: &Dataset<'_>, name: &str, options: &CatOptions) -> Result<Found
     let mut deleted = None;
     for shard in 0..dataset.shards().len() {
         if let Some(index) = shardpack_dataset::index(dataset, shard)? {
-            deleted = deleted.or(keys(name).find(|key| dataset.is_deleted(key)));
-            for key in keys(name).filter(|key| !dataset.is_deleted(key)) {
+            for key in keys(name) {
                 let Some(position) = index.position(key) else { continue };
+                if dataset.is_deleted(shard, position as u64, key) {
+                    deleted = deleted.or(Some(key));
+                    continue;
+                }
                 let Some(record) = index.get(position) else { continue };
                 let fields = record.fields.clone().map(|f| f.name.to_owned()).collect();
                 let (record, key) = (position as u64, key.to_owned());
@@ -151,8 +154,11 @@ pub(super) fn no_such_key(
     if dataset.manifest().is_some() {
         for shard in 0..dataset.shards().len() {
             if let Some(index) = shardpack_dataset::index(dataset, shard)? {
-                let live = index.iter().filter(|record| !dataset.is_deleted(record.key));
-                live.for_each(|record| nearest.look_at(record.key));
+                let live = |i: u64, key: &str| !dataset.is_deleted(shard, i, key);
+                let records = (0..).zip(index.iter());
+                records
+                    .filter(|(i, record)| live(*i, record.key))
+                    .for_each(|(_, record)| nearest.look_at(record.key));
             }
         }
     }

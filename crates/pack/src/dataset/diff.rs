@@ -159,7 +159,7 @@ fn samples(
         let Some(index) = shardpack_dataset::index(dataset, number)? else { return Ok(samples) };
         let mut hasher = SampleHasher::default();
         for (ordinal, record) in (0..).zip(index.iter()) {
-            if !dataset.is_deleted(record.key) {
+            if !dataset.is_deleted(number, ordinal.into(), record.key) {
                 let digest = hasher.digest_record(&record).to_u128();
                 let key = xxh3_128(record.key.as_bytes());
                 samples.push(Sample { key, digest, shard: number as u32, ordinal });

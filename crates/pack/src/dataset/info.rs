@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 use shardpack_formats::{Compression, Label, Schema};
-use shardpack_manifest::{Digest, SampleHasher};
+use shardpack_manifest::{Digest, SampleHasher, Version};
 
 use super::check::read_failed;
 use super::ls::{View, samples};
@@ -35,6 +35,11 @@ pub struct InfoReport {
     pub order: Option<String>,
     /// Digest of all samples.
     pub digest: String,
+    /// Digest of those that are live, which readers are pinned to; none where deleted samples were
+    /// marked by a release that did not note it.
+    pub live_digest: Option<String>,
+    /// The versions of the dataset, the first one first; empty when it was never changed.
+    pub versions: Vec<Version>,
     /// Samples.
     pub samples: u64,
     /// Samples that the manifest says are to be skipped; they are in all other figures.
@@ -198,6 +203,8 @@ fn head(dataset: &Dataset<'_>) -> InfoReport {
         schema: (dataset.format() == "tfrecord").then(|| schema.to_owned()),
         compression: compression(dataset),
         order: manifest.map(|m| m.order.to_string()),
+        live_digest: manifest.and_then(|m| m.live_digest()).map(|digest| digest.to_string()),
+        versions: manifest.map(|m| m.history.clone()).unwrap_or_default(),
         deleted: manifest.map_or(0, |m| m.tombstones.len() as u64),
         shards: shard_sizes(dataset),
         splits: manifest.iter().flat_map(|m| &m.splits).map(split).collect(),

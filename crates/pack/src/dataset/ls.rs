@@ -69,7 +69,7 @@ pub fn ls(
         samples(dataset, number, options.memory, &Progress::default(), &mut |sample| {
             let entry = &sample.entry;
             let wanted = filter.as_ref().is_none_or(|filter| filter.is_match(entry.key));
-            if wanted && !dataset.is_deleted(entry.key) {
+            if wanted && !dataset.is_deleted(number, entry.record, entry.key) {
                 each(entry)?;
             }
             Ok(Next::Record)

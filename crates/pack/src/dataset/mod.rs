@@ -8,7 +8,6 @@ mod adopt;
 mod against;
 mod cat;
 mod check;
-mod delete;
 mod diff;
 mod indexed;
 mod info;
@@ -30,7 +29,11 @@ mod tests;
 
 pub(crate) use shardpack_dataset::{Dataset, DatasetShard};
 
+#[cfg(test)]
+pub(crate) use tests::packed;
+
 pub(crate) use adopt::skipped_rows;
+pub(crate) use against::{CHUNK, Checksum, READERS};
 pub(crate) use indexed::indexed;
 pub(crate) use ls::glob;
 pub(crate) use sidecar::names;
@@ -38,7 +41,6 @@ pub(crate) use unpack::decode;
 
 pub use adopt::{AdoptOptions, AdoptReport, adopt};
 pub use cat::{CatOptions, cat};
-pub use delete::{DeleteOptions, DeleteReport, delete};
 pub use diff::{DiffOptions, DiffReport, Difference, diff};
 pub use info::{ClassCount, FieldInfo, InfoReport, ShardSizes, SizeBucket, SplitInfo, info};
 pub use ls::{Entry, EntryField, LsOptions, ls};

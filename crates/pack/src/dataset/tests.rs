@@ -10,7 +10,7 @@ use super::*;
 use crate::{Error, Order, PackOptions, Progress, pack};
 
 /// Packs files in order of key.
-pub(super) fn packed(format: &str, files: &[(&str, &[u8])]) -> MemoryStore {
+pub(crate) fn packed(format: &str, files: &[(&str, &[u8])]) -> MemoryStore {
     let options = PackOptions { format: format.into(), order: Order::Key, ..Default::default() };
     let store = MemoryStore::new();
     pack(&MemoryTree::new(files.iter().copied()), &store, &options, &Progress::default())

@@ -258,7 +258,7 @@ impl<'a> Unpack<'a> {
 
     /// Writes the fields of one record, whose bytes are `bytes`.
     fn sample(&mut self, number: u64, index: &IndexRecord<'_>, bytes: &[u8]) -> Result<()> {
-        if self.dataset.is_deleted(index.key) {
+        if self.dataset.is_deleted(self.number, number, index.key) {
             return Ok(());
         }
         let place = (number, index.offset, index.key);
@@ -317,7 +317,7 @@ impl<'a> Unpack<'a> {
         bytes: &[u8],
         last: bool,
     ) -> Result<()> {
-        if self.dataset.is_deleted(index.key) {
+        if self.dataset.is_deleted(self.number, number, index.key) {
             return Ok(());
         }
         let place = (number, index.offset, index.key);

@@ -241,7 +241,7 @@ fn gather(
     }
     report.digest = digest.to_string();
     for damage in &mut report.damage {
-        if damage.key.as_ref().is_some_and(|key| dataset.is_deleted(key)) {
+        if is_deleted(dataset, damage) {
             damage.reason.push_str("; the sample is deleted, readers pass over it");
         }
     }
@@ -250,27 +250,40 @@ fn gather(
     if let Some(reason) = marks.and_then(|manifest| wrong_mark(manifest, &places)) {
         report.damage.push(beside(staging::MANIFEST, reason));
     }
+    // A key may be deleted in one shard and live in another.
+    places.retain(|place| !dataset.is_deleted(place.shard as usize, place.record.into(), ""));
     report.duplicates = keys::duplicates(dataset, places, |place| key_at(dataset, place, options))?;
     sums(dataset, fields, &mut report);
     report.caveats = caveats(dataset, options, undecoded, &skipped);
     Ok(report)
 }
 
+/// Whether readers pass over a damaged record.
+fn is_deleted(dataset: &Dataset<'_>, damage: &Damage) -> bool {
+    let shard = dataset.shards().iter().position(|shard| shard.path == damage.shard);
+    let place = shard.zip(damage.record).zip(damage.key.as_ref());
+    place.is_some_and(|((shard, record), key)| dataset.is_deleted(shard, record, key))
+}
+
 /// The first tombstone that is of no sample, or of one elsewhere than the manifest says.
 fn wrong_mark(manifest: &Manifest, places: &[KeyPlace]) -> Option<String> {
-    let hashes = manifest.tombstones.iter().map(|key| keys::hash(key));
-    let wanted: HashMap<u128, usize> = hashes.zip(0..).collect();
-    let mut found = vec![None; manifest.tombstones.len()];
+    let hashes: Vec<u128> = manifest.tombstones.iter().map(|key| keys::hash(key)).collect();
+    let by_key: HashMap<u128, usize> = hashes.iter().copied().zip(0..).collect();
+    let by_place: HashMap<(u64, u64), usize> =
+        manifest.tombstone_places.iter().copied().zip(0..).collect();
+    let mut found = vec![None; hashes.len()];
+    let mut right = vec![false; hashes.len()];
     for place in places {
-        if let Some(&number) = wanted.get(&place.hash) {
-            found[number] = Some((u64::from(place.shard), u64::from(place.record)));
+        let at = (u64::from(place.shard), u64::from(place.record));
+        if let Some(&number) = by_key.get(&place.hash) {
+            found[number] = Some(at);
+            right[number] |= by_place.is_empty();
+        }
+        if let Some(&number) = by_place.get(&at) {
+            right[number] |= hashes[number] == place.hash;
         }
     }
-    let stated = |i: usize| manifest.tombstone_places.get(i).copied();
-    let right = |(i, found): (usize, &Option<_>)| {
-        found.is_some() && stated(i).is_none_or(|s| Some(s) == *found)
-    };
-    let wrong = found.iter().enumerate().position(|mark| !right(mark))?;
+    let wrong = right.iter().position(|right| !right)?;
     let key = manifest.tombstones.get(wrong)?;
     Some(match found.get(wrong)? {
         None => format!("no sample has the key {key:?}, which is marked as deleted"),
@@ -332,11 +345,14 @@ fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -
     Ok(key)
 }
 
-/// Objects under `shards/` that are no shards of this dataset.
+/// Objects under `shards/` that are no shards of any version of this dataset.
 fn extra(dataset: &Dataset<'_>) -> Result<Vec<String>> {
-    let known: HashSet<&str> = dataset.shards().iter().map(|s| s.path.as_str()).collect();
+    let mut known: HashSet<String> = dataset.shards().iter().map(|s| s.path.clone()).collect();
+    for (_, manifest) in shardpack_dataset::versions(dataset.store())? {
+        known.extend(manifest.shards.into_iter().map(|shard| shard.path));
+    }
     let objects = dataset.store().list("shards")?;
-    Ok(objects.into_iter().map(|o| o.key).filter(|key| !known.contains(key.as_str())).collect())
+    Ok(objects.into_iter().map(|o| o.key).filter(|key| !known.contains(key)).collect())
 }
 
 /// What stays open even when nothing was found.

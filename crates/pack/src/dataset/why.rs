@@ -77,15 +77,33 @@ impl WhyReport {
 pub fn why(dataset: &Dataset<'_>, key: &str, memory: u64) -> Result<WhyReport> {
     let manifest = dataset.manifest();
     let manifest = manifest.ok_or_else(|| Error::NotFound("there is no manifest".into()))?;
+    // A key may be deleted in one shard and live in another: that one is meant.
+    let mut deleted = None;
     for (number, row) in manifest.shards.iter().enumerate() {
         let Some(index) = shardpack_dataset::index(dataset, number)? else { continue };
-        let position = index.position(key);
-        if let Some((position, record)) = position.and_then(|at| Some((at, index.get(at)?))) {
-            let sample = Sample { dataset, number, row, index: &index, position: position as u64 };
-            return sample.report(&record, memory);
+        let Some(position) = index.position(key) else { continue };
+        let found = (number, row, index, position as u64);
+        if !dataset.is_deleted(number, position as u64, key) {
+            return report(dataset, found, memory);
         }
+        deleted = Some(found);
     }
-    Err(no_such_key(dataset, key, Nearest::new(key))?)
+    match deleted {
+        Some(found) => report(dataset, found, memory),
+        None => Err(no_such_key(dataset, key, Nearest::new(key))?),
+    }
+}
+
+fn report(
+    dataset: &Dataset<'_>,
+    (number, row, index, position): (usize, &Shard, Index<'_>, u64),
+    memory: u64,
+) -> Result<WhyReport> {
+    let sample = Sample { dataset, number, row, index: &index, position };
+    match index.get(position as usize) {
+        Some(record) => sample.report(&record, memory),
+        None => Err(Error::NotFound(format!("{}: no record {position}", row.path))),
+    }
 }
 
 /// A sample that was found.
@@ -128,7 +146,7 @@ impl Sample<'_> {
             offset: record.offset,
             bytes: record.len,
             crc32c: record.crc32c,
-            deleted: self.dataset.is_deleted(record.key),
+            deleted: self.dataset.is_deleted(self.number, self.position, record.key),
             fields: fields.collect(),
             damage,
         };

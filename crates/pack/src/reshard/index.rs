@@ -202,13 +202,13 @@ impl ShardIndex {
     }
 
     /// Digest of the samples that `live` says are there. Fails when rows and digest disagree.
-    pub(super) fn digest(&self, name: &str, live: impl Fn(&str) -> bool) -> Result<Digest> {
+    pub(super) fn digest(&self, name: &str, live: impl Fn(usize, &str) -> bool) -> Result<Digest> {
         let mut hasher = SampleHasher::default();
         let (mut all, mut taken) = (Digest::default(), Digest::default());
-        for record in self.index.iter() {
+        for (i, record) in self.index.iter().enumerate() {
             let digest = hasher.digest_record(&record);
             all += digest;
-            if live(record.key) {
+            if live(i, record.key) {
                 taken += digest;
             }
         }

@@ -31,7 +31,7 @@ mod catalog;
 mod index;
 mod labels;
 mod merge;
-mod proof;
+pub(crate) mod proof;
 mod scratch;
 mod select;
 mod shards;

@@ -10,7 +10,7 @@ use crate::{Error, Result, labels_are_fields};
 
 /// Digest of the samples as `format` keeps them, from what the sources' indexes say: lengths and
 /// crc32c. No body is read for it.
-pub(super) fn expected(samples: &Samples<'_>, format: &dyn Format) -> Digest {
+pub(crate) fn expected(samples: &Samples<'_>, format: &dyn Format) -> Digest {
     let carried = labels_are_fields(format);
     (0..samples.len() as SampleId)
         .into_par_iter()
@@ -34,7 +34,7 @@ pub(super) fn expected(samples: &Samples<'_>, format: &dyn Format) -> Digest {
 }
 
 /// Refuses a manifest of other samples.
-pub(super) fn same(expected: Digest, found: Digest) -> Result<()> {
+pub(crate) fn same(expected: Digest, found: Digest) -> Result<()> {
     match found == expected {
         true => Ok(()),
         false => Err(Error::Shard {

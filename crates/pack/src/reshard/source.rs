@@ -133,7 +133,7 @@ impl<'s> DatasetSource<'s> {
         Ok(Self { inputs, catalog, shards, lens, scratch, digest, samples, notes })
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
@@ -328,10 +328,11 @@ impl<'a> Lister<'a> {
         let global = input.first + number as u32;
         self.lens[global as usize] = shard.len;
         let name = input.shard_name(number);
-        self.digest += shard.digest(&name, |key| !input.dataset.is_deleted(key))?;
+        let is_deleted = |i: usize, key: &str| input.dataset.is_deleted(number, i as u64, key);
+        self.digest += shard.digest(&name, |i, key| !is_deleted(i, key))?;
         let ids = input.dataset.format() == "recordio";
         for (i, record) in shard.index.iter().enumerate() {
-            if input.dataset.is_deleted(record.key) {
+            if is_deleted(i, record.key) {
                 self.deleted += 1;
                 continue;
             }

@@ -234,6 +234,31 @@ impl Store for LocalStore {
         put().map_err(|e| Error::io(e, key))
     }
 
+    /// The kernel copies; file systems that can (XFS, Btrfs) let both files share their blocks.
+    fn copy(&self, key: &str, store: &dyn Store, from: &str) -> Result<bool> {
+        let Some(source) = store.file(from) else { return Ok(false) };
+        let target = self.path(key)?;
+        let mut source = File::open(source).map_err(|e| missing_is_not_found(e, from))?;
+        let mut copy = || -> io::Result<()> {
+            self.make_folders(&target)?;
+            let folder = target.parent().unwrap_or(Path::new("."));
+            let (mut unfinished, _) = Unfinished::create(folder, false)?;
+            io::copy(&mut source, &mut unfinished.file)?;
+            if self.durable {
+                unfinished.file.sync_data()?;
+            }
+            fs::rename(&unfinished.path, &target)?;
+            unfinished.keep();
+            self.sync(&target)
+        };
+        copy().map_err(|e| Error::io(e, key))?;
+        Ok(true)
+    }
+
+    fn file(&self, key: &str) -> Option<PathBuf> {
+        self.path(key).ok()
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         let (old, new) = (self.path(key::folder(from)?)?, self.path(key::folder(to)?)?);
         if let Err(e) = fs::symlink_metadata(&old) {

@@ -3,19 +3,19 @@
 //! A mark is a line in the manifest: shards and indexes stay as they are, so deleting takes a
 //! moment whatever the size of a dataset, and nobody who reads it just then is disturbed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde::Serialize;
-use shardpack_manifest::Manifest;
-use shardpack_store::{ErrorKind, PutMode, Store};
+use shardpack_manifest::{Event, Manifest};
+use shardpack_store::Store;
 
-use super::Dataset;
+use super::head::{Head, Place, digest_at};
+use crate::Result;
+use crate::dataset::{Dataset, cores};
 use crate::error::Offenders;
 use crate::parallel::each;
 use crate::progress::Progress;
-use crate::staging::{self, MANIFEST};
-use crate::{Error, Result};
 
 /// How samples are marked.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub struct DeleteOptions {
 
 impl Default for DeleteOptions {
     fn default() -> Self {
-        Self { undo: false, dry_run: false, jobs: super::cores() }
+        Self { undo: false, dry_run: false, jobs: cores() }
     }
 }
 
@@ -51,9 +51,6 @@ pub struct DeleteReport {
     /// True when nothing was written.
     pub dry_run: bool,
 }
-
-/// Number of a shard, and of a record in it.
-type Place = (u64, u64);
 
 /// Marks the samples called `keys` as deleted in the manifest at the root of `store`, or takes
 /// their marks back. The same keys a second time change nothing.
@@ -77,65 +74,102 @@ type Place = (u64, u64);
 /// ```
 pub fn delete(store: &dyn Store, keys: &[String], options: &DeleteOptions) -> Result<DeleteReport> {
     if store.locks() {
-        Dataset::open(store)?; // taking a lock makes a folder where there was none
+        Head::read(store)?; // taking a lock makes a folder where there was none
     }
     let _lock = (!options.dry_run).then(|| store.lock("")).transpose()?;
-    let dataset = Dataset::open(store)?;
-    let Some(manifest) = dataset.manifest() else {
-        return Err(Error::NotFound(format!("{}: there is no {MANIFEST}", store.describe())));
-    };
+    let head = Head::read(store)?;
+    let dataset = Dataset::of(store, head.manifest.clone())?;
     let keys: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
-    let marks = marks(&dataset, manifest, options)?;
-    let unmarked: Vec<&str> = keys.iter().copied().filter(|key| !marks.contains_key(key)).collect();
-    let found = known(find(&dataset, &unmarked, options.jobs)?, &unmarked)?;
-    let mut marks = marks;
-    let before = marks.len();
+    let before = marks(&dataset, &head.manifest, options)?;
+    let is_marked =
+        |key: &str| before.range((key.to_owned(), None)..).next().is_some_and(|m| m.0 == key);
+    // A key that is marked may be live elsewhere only where the manifest says so.
+    let sought: Vec<&str> =
+        keys.iter().copied().filter(|key| head.manifest.by_place || !is_marked(key)).collect();
+    let live = find(&dataset, &sought, options.jobs, true)?;
+    known(&sought, &live, is_marked)?;
+    let mut marks = before.clone();
+    let live = sought.iter().zip(live).filter_map(|(key, place)| Some((*key, place?)));
     match options.undo {
-        true => marks.retain(|key, _| !keys.contains(key)),
-        false => marks.extend(unmarked.iter().copied().zip(found.into_iter().map(Some))),
+        false => marks.extend(live.map(|(key, place)| (key.to_owned(), Some(place)))),
+        true => {
+            let live: HashSet<&str> = live.map(|(key, _)| key).collect();
+            for key in keys.iter().filter(|key| !live.contains(*key)) {
+                unmark(&mut marks, key);
+            }
+        }
     }
-    let changed = marks.len().abs_diff(before) as u64;
+    let changed = marks.len().abs_diff(before.len()) as u64;
     let deleted = marks.len() as u64;
     if changed > 0 && !options.dry_run {
-        let old = manifest.to_bytes()?;
-        replace(store, &old, &marked(manifest, &marks).to_bytes()?)?;
+        let next = marked(&head.manifest, &marks);
+        let places: Vec<Place> = marks.iter().filter_map(|(_, place)| *place).collect();
+        let live = head.manifest.digest - digest_at(&dataset, &places)?;
+        head.replace(store, (next, Some(live)), Event::Delete, 0)?;
     }
     Ok(DeleteReport {
         dataset: store.describe(),
         changed,
         unchanged: keys.len() as u64 - changed,
         deleted,
-        live: manifest.totals.samples.saturating_sub(deleted),
+        live: head.manifest.totals.samples.saturating_sub(deleted),
         dry_run: options.dry_run,
     })
 }
 
-/// The marks that there are, with their places; those that were written without are looked up.
-fn marks<'m>(
-    dataset: &Dataset<'_>,
-    manifest: &'m Manifest,
-    options: &DeleteOptions,
-) -> Result<BTreeMap<&'m str, Option<Place>>> {
-    let keys: Vec<&str> = manifest.tombstones.iter().map(String::as_str).collect();
+/// Keys that are marked, with their places.
+type Marks = BTreeSet<(String, Option<Place>)>;
+
+/// The marks that there are; places that were written without are looked up.
+fn marks(dataset: &Dataset<'_>, manifest: &Manifest, options: &DeleteOptions) -> Result<Marks> {
     let places = match manifest.tombstone_places.is_empty() {
-        true => find(dataset, &keys, options.jobs)?,
+        true => places(dataset, &manifest.tombstones, options.jobs)?,
         false => manifest.tombstone_places.iter().copied().map(Some).collect(),
     };
-    Ok(keys.into_iter().zip(places).collect())
+    Ok(manifest.tombstones.iter().cloned().zip(places).collect())
+}
+
+/// Takes the mark of a key back: the last one, where it stands several times.
+fn unmark(marks: &mut Marks, key: &str) {
+    let of_key = marks.range((key.to_owned(), None)..).take_while(|mark| mark.0 == key);
+    if let Some(last) = of_key.last().cloned() {
+        marks.remove(&last);
+    }
 }
 
 /// The manifest with these marks.
-fn marked(manifest: &Manifest, marks: &BTreeMap<&str, Option<Place>>) -> Manifest {
+fn marked(manifest: &Manifest, marks: &Marks) -> Manifest {
     Manifest {
-        tombstones: marks.keys().map(|key| (*key).to_owned()).collect(),
+        tombstones: marks.iter().map(|(key, _)| key.clone()).collect(),
         // All or none: a mark of no sample, which `verify` tells of, has no place.
-        tombstone_places: marks.values().copied().collect::<Option<_>>().unwrap_or_default(),
+        tombstone_places: marks
+            .iter()
+            .map(|(_, place)| *place)
+            .collect::<Option<_>>()
+            .unwrap_or_default(),
+        by_place: manifest.by_place && !marks.is_empty(),
         ..manifest.clone()
     }
 }
 
-/// Where the sample of each key is. Reads indexes until all are found.
-fn find(dataset: &Dataset<'_>, keys: &[&str], jobs: usize) -> Result<Vec<Option<Place>>> {
+/// Where the samples of these keys are, deleted or not; none for those that are nowhere.
+pub(super) fn places(
+    dataset: &Dataset<'_>,
+    keys: &[String],
+    jobs: usize,
+) -> Result<Vec<Option<Place>>> {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    find(dataset, &keys, jobs, false)
+}
+
+/// Where the sample of each key is; with `live`, those that are not deleted. Reads indexes until all
+/// are found.
+fn find(
+    dataset: &Dataset<'_>,
+    keys: &[&str],
+    jobs: usize,
+    live: bool,
+) -> Result<Vec<Option<Place>>> {
     let numbers: HashMap<&str, usize> = keys.iter().copied().zip(0..).collect();
     let left = AtomicUsize::new(keys.len());
     let found = each(dataset.shards().len(), jobs, &Progress::default(), |shard| {
@@ -154,6 +188,10 @@ fn find(dataset: &Dataset<'_>, keys: &[&str], jobs: usize) -> Result<Vec<Option<
                 (0..).zip(index.iter().map(|r| r.key)).filter_map(number).collect()
             }
         };
+        let stands = |(number, record): &(usize, u64)| {
+            !live || keys.get(*number).is_some_and(|key| !dataset.is_deleted(shard, *record, key))
+        };
+        let found: Vec<(usize, u64)> = found.into_iter().filter(stands).collect();
         left.fetch_sub(found.len().min(left.load(Relaxed)), Relaxed);
         Ok(found)
     })?;
@@ -166,49 +204,15 @@ fn find(dataset: &Dataset<'_>, keys: &[&str], jobs: usize) -> Result<Vec<Option<
     Ok(places)
 }
 
-/// All places, or an error that names the keys without.
-fn known(places: Vec<Option<Place>>, keys: &[&str]) -> Result<Vec<Place>> {
+/// An error that names the keys of no sample.
+fn known(keys: &[&str], live: &[Option<Place>], is_marked: impl Fn(&str) -> bool) -> Result<()> {
     let mut unknown = Offenders::default();
-    for (key, _) in keys.iter().zip(&places).filter(|(_, place)| place.is_none()) {
-        unknown.add(|| format!("{key:?}"));
-    }
-    unknown.refuse("no sample has these keys; nothing was changed")?;
-    Ok(places.into_iter().flatten().collect())
-}
-
-/// How often a manifest that a server did not keep as it was sent is sent.
-const TRIES: usize = 3;
-
-/// Puts `new` in place of the manifest `old`. Behind a network it is read back: without a manifest
-/// there is no dataset.
-fn replace(store: &dyn Store, old: &[u8], new: &[u8]) -> Result<()> {
-    store.swap(MANIFEST, old, new)?;
-    if store.moves() {
-        return Ok(());
-    }
-    for _ in 0..TRIES {
-        match staging::read(store, MANIFEST) {
-            Ok(there) if there == new => return Ok(()),
-            Ok(there) if Manifest::parse(&there).is_ok() => {
-                let what = "it reads back as another run's; that run read this one's first, or this one's is lost";
-                let kind = ErrorKind::Changed { what: what.into() };
-                return Err(shardpack_store::Error::new(kind, MANIFEST).into());
-            }
-            Ok(_) => {}
-            Err(Error::Store(error)) if error.is_damaged() || error.is_not_found() => {}
-            // Written by another run while it was read: to write again would lose that run's marks.
-            Err(Error::Store(error)) if error.is_changed() => continue,
-            Err(error) => return Err(error),
+    for (key, place) in keys.iter().zip(live) {
+        if place.is_none() && !is_marked(key) {
+            unknown.add(|| format!("{key:?}"));
         }
-        store.put(MANIFEST, new, PutMode::Replace)?;
     }
-    match staging::read(store, MANIFEST)? == new {
-        true => Ok(()),
-        false => Err(Error::Shard {
-            shard: MANIFEST.into(),
-            reason: format!("does not read back as it was written, {TRIES} times"),
-        }),
-    }
+    unknown.refuse("no sample has these keys; nothing was changed")
 }
 
 #[cfg(test)]

@@ -1,0 +1,96 @@
+//! The same against an S3 server.
+
+use super::{PACK, change, sample, source};
+use crate::s3::{Cloud, same};
+
+fn cloud() -> Cloud {
+    let cloud = Cloud::new();
+    source(&cloud.home);
+    cloud.line(&format!("pack src s3://bucket/dst {PACK}")).done();
+    cloud
+}
+
+#[test]
+fn a_dataset_on_s3_grows_and_keeps_its_versions() {
+    let cloud = cloud();
+    let before = cloud.line("info s3://bucket/dst --json").done().json();
+    let digest = before["live_digest"].as_str().expect("a digest").to_owned();
+    let listed = cloud.line("ls s3://bucket/dst --long").done().stdout;
+    change(&cloud.home);
+    cloud.line("append s3://bucket/dst src --sync").done();
+    cloud.line("verify s3://bucket/dst --against src").done();
+    let pinned = cloud.line(&format!("ls s3://bucket/dst --long --digest {digest}")).done().stdout;
+    assert_eq!(pinned, listed);
+    let again = cloud.line("append s3://bucket/dst src --sync").done();
+    assert!(again.stdout.contains("nothing to do"), "{}", again.stdout);
+    assert!(!cloud.objects("dst/").keys().any(|name| name.starts_with(".shardpack/")));
+    cloud.line(&format!("pack src fresh {PACK}")).done();
+    cloud.line("diff s3://bucket/dst fresh").done();
+    cloud.line("merge fresh s3://bucket/both").done();
+    cloud.line("verify s3://bucket/both --against src").done();
+}
+
+/// The second one comes at any time of the first; whichever is told loses nothing.
+#[test]
+fn of_two_appends_at_once_both_are_there_in_the_end() {
+    let cloud = cloud();
+    let start = cloud.objects("dst/");
+    (60..70).for_each(|i| sample(&cloud.home, "one", i, 3));
+    (80..90).for_each(|i| sample(&cloud.home, "two", i, 3));
+    let line = |source: &str| format!("append s3://bucket/dst {source} --stall-timeout 1");
+    cloud.server.forget_calls();
+    cloud.line(&line("one")).done();
+    let calls = cloud.server.call_count();
+    for moment in (0..calls).step_by((calls / 8).max(1)) {
+        cloud.wipe("dst/");
+        start.iter().for_each(|(name, bytes)| {
+            cloud.server.put(&format!("dst/{name}"), bytes.clone());
+        });
+        cloud.server.forget_calls();
+        let mut first = cloud.start(&line("one"));
+        first.until(|| cloud.server.call_count() >= moment);
+        let (second, first) = (cloud.start(&line("two")).end(), first.end());
+        let codes = (first.code, second.code);
+        assert!(codes.0 == Some(0) || codes.1 == Some(0), "{}\n{}", first.stderr, second.stderr);
+        for (ran, source) in [(first, "one"), (second, "two")] {
+            if ran.code != Some(0) {
+                assert!(
+                    ran.stderr.contains("s3://bucket/dst") || ran.stderr.contains("manifest.json"),
+                    "at {moment}: {}",
+                    ran.stderr
+                );
+                cloud.line(&line(source)).done();
+            }
+        }
+        let report = cloud.line("verify s3://bucket/dst --json").done().json();
+        assert_eq!((&report["samples"], &report["extra"]), (&80.into(), &serde_json::json!([])));
+    }
+}
+
+#[test]
+fn killed_at_any_call_an_append_is_finished() {
+    let cloud = cloud();
+    let start = cloud.objects("dst/");
+    change(&cloud.home);
+    let line = "append s3://bucket/dst src --sync --stall-timeout 1";
+    cloud.server.forget_calls();
+    cloud.line(line).done();
+    let (calls, whole) = (cloud.server.call_count(), cloud.objects("dst/"));
+    for moment in (1..calls).step_by((calls / 15).max(1)) {
+        cloud.wipe("dst/");
+        start.iter().for_each(|(name, bytes)| {
+            cloud.server.put(&format!("dst/{name}"), bytes.clone());
+        });
+        cloud.server.forget_calls();
+        let mut running = cloud.start(line);
+        running.until(|| cloud.server.call_count() >= moment);
+        running.kill();
+        let head = cloud.objects("dst/").remove("manifest.json");
+        assert!(
+            head == start.get("manifest.json").cloned()
+                || head == whole.get("manifest.json").cloned()
+        );
+        cloud.line(line).done();
+        same(&cloud.objects("dst/"), &whole);
+    }
+}
