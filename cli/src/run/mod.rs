@@ -15,6 +15,7 @@ mod index;
 mod info;
 mod ls;
 mod manual;
+mod map;
 mod pack;
 mod plan;
 mod quarantine;

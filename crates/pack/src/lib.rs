@@ -15,6 +15,7 @@ mod execute;
 mod foreign;
 mod group;
 mod labels;
+mod map;
 mod measure;
 mod name;
 mod naming;
@@ -43,6 +44,7 @@ pub use dataset::{
     delete, diff, info, ls, quarantine, unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
+pub use map::{Frame, Map, MapCommand, MapErrors, MapReport, Tell, Transform};
 pub use name::Template;
 pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};
 pub use pack::{dry_run, pack};

@@ -1,0 +1,72 @@
+//! What is done to each sample before it is packed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use shardpack_pack::{Frame, MapErrors};
+
+use super::Seconds;
+
+/// What is done to each sample.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transform samples")]
+pub(crate) struct MapArgs {
+    /// Ask CMD for each sample: other fields, another label, or leave it out
+    ///
+    /// `sh -c CMD` is started once for each of --jobs, gets samples on stdin one after another, and
+    /// answers each on stdout. crates/pack/src/map/SPEC.md has the bytes, examples/caption.py a
+    /// command. It must give the same answer to the same sample, always. What changed waits in
+    /// --scratch until it is packed; after a killed run what is there is not asked for again
+    /// (--restart does, for a CMD that was changed).
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString)]
+    pub(crate) map_cmd: Option<String>,
+    /// How requests and answers are framed
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = FrameArg::Json)]
+    pub(crate) map_frame: FrameArg,
+    /// How long an answer may take
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) map_timeout: Seconds,
+    /// Samples that the map fails for
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = MapErrorsArg::Fail)]
+    pub(crate) map_errors: MapErrorsArg,
+    /// A local folder for mapped samples, and for copies of compressed shards, which are read
+    /// decompressed: all of them lie there until the end [default: the system's temporary folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+/// How a command is talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FrameArg {
+    /// A line of JSON, then the bodies
+    Json,
+    /// Texts that end with NUL, then the bodies
+    Nul,
+}
+
+/// What becomes of a sample that a map fails for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MapErrorsArg {
+    /// Stop; nothing is published
+    Fail,
+    /// Leave it out and count it
+    Skip,
+}
+
+impl From<FrameArg> for Frame {
+    fn from(frame: FrameArg) -> Self {
+        match frame {
+            FrameArg::Json => Self::Json,
+            FrameArg::Nul => Self::Nul,
+        }
+    }
+}
+
+impl From<MapErrorsArg> for MapErrors {
+    fn from(errors: MapErrorsArg) -> Self {
+        match errors {
+            MapErrorsArg::Fail => Self::Fail,
+            MapErrorsArg::Skip => Self::Skip,
+        }
+    }
+}
