@@ -110,9 +110,7 @@ impl From<PackError> for Failure {
             PackError::Manifest(ref source) => Self { exit: exit(&error), ..Self::of(source) },
             PackError::Interrupted { .. }
             | PackError::Unmapped { .. }
-            | PackError::Stopped { .. } => {
-                Self { exit: Exit::Interrupted, ..Self::of(&error) }
-            }
+            | PackError::Stopped { .. } => Self { exit: Exit::Interrupted, ..Self::of(&error) },
             error => {
                 let hint = hint(&error).map(str::to_owned);
                 Self { hint, exit: exit(&error), ..Self::of(&error) }

@@ -7,6 +7,7 @@ mod cli;
 mod damage;
 mod diff;
 mod manifests;
+mod map;
 mod packing;
 mod program;
 mod quarantine;

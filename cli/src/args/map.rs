@@ -26,6 +26,9 @@ pub(crate) struct MapArgs {
     /// How long an answer may take
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) map_timeout: Seconds,
+    #[cfg(feature = "image")]
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
     /// Samples that the map fails for
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = MapErrorsArg::Fail)]
     pub(crate) map_errors: MapErrorsArg,
@@ -69,4 +72,56 @@ impl From<MapErrorsArg> for MapErrors {
             MapErrorsArg::Skip => Self::Skip,
         }
     }
+}
+
+/// What is done to pictures: fields called `jpg`, `jpeg`, `png` or `webp`.
+#[cfg(feature = "image")]
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transform pictures")]
+pub(crate) struct ImageArgs {
+    /// Shrink pictures until the shorter edge has N pixels
+    ///
+    /// Pictures (fields called jpg, jpeg, png or webp) are turned upright as EXIF says, cropped,
+    /// resized and encoded, in this order, and lose their metadata; one that is as asked for already
+    /// stays byte for byte.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    pub(crate) resize: Option<u32>,
+    /// Enlarge smaller ones, too, as im2rec does
+    #[arg(long, requires = "resize")]
+    pub(crate) resize_up: bool,
+    /// Cut out the square in the middle, before anything is resized
+    #[arg(long)]
+    pub(crate) center_crop: bool,
+    /// Encode every picture anew: JPEG's quality, 1 to 100 [default: 95, where one must be encoded]
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: Option<u8>,
+    /// Format of pictures: jpg or png [default: jpg, where another option asks for pictures]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) encoding: Option<EncodingArg>,
+    /// Colours of pictures: rgb or grey [default: as they are]
+    #[arg(long, value_name = "COLOUR", value_enum)]
+    pub(crate) color: Option<ColourArg>,
+    /// Most pixels of a picture; one that claims more is an error before it is decoded
+    #[arg(long, value_name = "N", default_value_t = 50_000_000)]
+    pub(crate) max_pixels: u64,
+}
+
+/// Format of pictures.
+#[cfg(feature = "image")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EncodingArg {
+    /// JPEG
+    Jpg,
+    /// PNG
+    Png,
+}
+
+/// Colours of pictures.
+#[cfg(feature = "image")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColourArg {
+    /// Three channels of 8 bits
+    Rgb,
+    /// One channel of 8 bits
+    Grey,
 }

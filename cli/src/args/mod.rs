@@ -44,6 +44,8 @@ pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
 pub(crate) use map::MapArgs;
+#[cfg(feature = "image")]
+pub(crate) use map::{ColourArg, EncodingArg};
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};

@@ -44,6 +44,8 @@ pub use dataset::{
     delete, diff, info, ls, quarantine, unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
+#[cfg(feature = "image")]
+pub use map::{Colour, Encoding, ImageOptions};
 pub use map::{Frame, Map, MapCommand, MapErrors, MapReport, Tell, Transform};
 pub use name::Template;
 pub use options::{ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};

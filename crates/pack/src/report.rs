@@ -9,8 +9,8 @@ use shardpack_manifest::Manifest;
 use shardpack_store::Store;
 
 use crate::group::{SampleId, Samples};
-use crate::options::PackOptions;
 use crate::map::MapReport;
+use crate::options::PackOptions;
 use crate::plan::{Plan, ShardPlan, WHOLE};
 
 /// What a pack did.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,6 +28,8 @@ const CHUNK: usize = 64 << 10;
 const CHUNKS: usize = 16;
 /// Lines of stderr that an error shows.
 const SAID: usize = 5;
+/// Commands that fail before one answers at all, until the run ends whatever `--map-errors` says.
+const HOPELESS: u64 = 10;
 /// Longest line of stderr that is passed on in one piece, in bytes.
 const LINE: usize = 1_000;
 
@@ -39,8 +42,23 @@ pub(super) struct Asker<'a> {
     number: usize,
     progress: &'a Progress,
     running: Option<Running>,
-    /// Whether any answer ever came.
-    answered: bool,
+    trials: &'a Trials,
+}
+
+/// How a command fares, over all threads of a run.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    answers: AtomicU64,
+    /// Commands that failed.
+    failures: AtomicU64,
+}
+
+impl Trials {
+    /// Counts a failure; true when nothing ever answered, which no sample is to blame for.
+    fn are_hopeless(&self) -> bool {
+        let failures = self.failures.fetch_add(1, Relaxed) + 1;
+        failures >= HOPELESS && self.answers.load(Relaxed) == 0
+    }
 }
 
 impl<'a> Asker<'a> {
@@ -49,8 +67,9 @@ impl<'a> Asker<'a> {
         most: usize,
         number: usize,
         progress: &'a Progress,
+        trials: &'a Trials,
     ) -> Self {
-        Self { command, most, number, progress, running: None, answered: false }
+        Self { command, most, number, progress, running: None, trials }
     }
 
     /// Sends a sample and waits for its answer.
@@ -105,10 +124,12 @@ impl<'a> Asker<'a> {
             Wrong::Ended => format!("the command ended in the middle: {}", told(status)),
             Wrong::System(error) => format!("talking to the command: {error}"),
         };
-        match self.answered {
-            true => Trouble::Sample { reason, said },
-            false => {
-                Trouble::Map { reason: format!("{reason}; it never answered anything"), said }
+        match self.trials.are_hopeless() {
+            false => Trouble::Sample { reason, said },
+            true => {
+                let reason =
+                    format!("{reason}; of {HOPELESS} that were started none ever answered");
+                Trouble::Map { reason, said }
             }
         }
     }
@@ -129,7 +150,7 @@ impl Mapper for Asker<'_> {
         self.running = Some(running);
         match asked {
             Ok(answer) => {
-                self.answered = true;
+                self.trials.answers.fetch_add(1, Relaxed);
                 Ok(answer)
             }
             Err(wrong) => Err(self.trouble(wrong)),
@@ -234,7 +255,8 @@ impl Running {
             .process_group(0)
             .spawn()?;
         let group = Pid::from_child(&child);
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let prepared = (|| {
             let none = || std::io::Error::other("a pipe is missing");
             let (stdin, stdout) = (stdin.ok_or_else(none)?, stdout.ok_or_else(none)?);

@@ -272,7 +272,11 @@ impl Bodies {
             }
             let place = match len {
                 None if sample.fields.iter().any(|(known, _)| *known == name) => None,
-                None => return Err(format!("field {name:?} has no length, and the sample has none of that name")),
+                None => {
+                    return Err(format!(
+                        "field {name:?} has no length, and the sample has none of that name"
+                    ));
+                }
                 Some(len) => Some(self.place(&name, len)?),
             };
             fields.push((name, place));

@@ -126,7 +126,10 @@ mod tests {
             fields,
         };
         vec![
-            row(Became::Changed, vec![field("jpg", At::Piece(1 << 40)), field("txt", At::Source(1))]),
+            row(
+                Became::Changed,
+                vec![field("jpg", At::Piece(1 << 40)), field("txt", At::Source(1))],
+            ),
             row(Became::Kept, vec![field("jpg", At::Source(0))]),
             row(Became::Dropped, vec![]),
             row(Became::Failed, vec![]),

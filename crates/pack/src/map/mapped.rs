@@ -10,7 +10,9 @@ use shardpack_store::{
     Source, Store,
 };
 
-use super::command::Asker;
+use super::command::{Asker, Trials};
+#[cfg(feature = "image")]
+use super::image::Painter;
 use super::journal::{At, Became, Row};
 use super::piece::{Made, Pieces, cut};
 use super::{Map, MapReport, Mapper, Transform};
@@ -76,7 +78,15 @@ impl<'s> Mapped<'s> {
         let pieces = Pieces { samples, source, store: &store, map, most };
         let ranges = cut(samples);
         begin(samples, ranges.len(), progress);
-        let mappers = Mappers { map, most, progress, idle: Mutex::default(), made: AtomicUsize::new(0) };
+        let trials = Trials::default();
+        let mappers = Mappers {
+            map,
+            most,
+            progress,
+            trials: &trials,
+            idle: Mutex::default(),
+            made: AtomicUsize::new(0),
+        };
         let made = each(ranges.len(), jobs, progress, |i| {
             let range = ranges.get(i).cloned().unwrap_or_default();
             let made = mappers.with(|mapper| pieces.make(i, &range, mapper))?;
@@ -135,7 +145,8 @@ impl Source for Mapped<'_> {
         sink: &mut dyn Sink,
     ) -> shardpack_store::Result<()> {
         let listed = self.listing().file(file);
-        let invalid = |reason: String| StoreError::new(ErrorKind::Invalid { reason }, listed.display());
+        let invalid =
+            |reason: String| StoreError::new(ErrorKind::Invalid { reason }, listed.display());
         if start.checked_add(len).is_none_or(|end| end > listed.len) {
             return Err(invalid(format!("no bytes {start}+{len} in a field of {}", listed.len)));
         }
@@ -167,6 +178,7 @@ struct Mappers<'a> {
     map: &'a Map,
     most: u64,
     progress: &'a Progress,
+    trials: &'a Trials,
     idle: Mutex<Vec<Box<dyn Mapper + 'a>>>,
     made: AtomicUsize,
 }
@@ -187,8 +199,10 @@ impl<'a> Mappers<'a> {
         let most = usize::try_from(self.most).unwrap_or(usize::MAX);
         match &self.map.transform {
             Transform::Command(command) => {
-                Box::new(Asker::new(command, most, number, self.progress))
+                Box::new(Asker::new(command, most, number, self.progress, self.trials))
             }
+            #[cfg(feature = "image")]
+            Transform::Image(options) => Box::new(Painter::new(options)),
         }
     }
 }
@@ -251,7 +265,8 @@ impl<'a> Listed<'a> {
                 original: original.as_ref().map(Option::as_deref),
             });
         }
-        let label = row.label.as_ref().map_or_else(|| self.samples.label(sample).clone(), Into::into);
+        let label =
+            row.label.as_ref().map_or_else(|| self.samples.label(sample).clone(), Into::into);
         self.builder.push(&NewSample {
             key: &row.key,
             label,

@@ -20,6 +20,8 @@
 
 mod command;
 mod frame;
+#[cfg(feature = "image")]
+mod image;
 mod journal;
 mod mapped;
 mod piece;
@@ -36,6 +38,8 @@ use serde::Serialize;
 use shardpack_formats::Label;
 
 pub use frame::Frame;
+#[cfg(feature = "image")]
+pub use image::{Colour, Encoding, ImageOptions};
 pub(crate) use mapped::Mapped;
 
 /// A transformation of samples, and what goes with it.
@@ -55,6 +59,9 @@ pub struct Map {
 pub enum Transform {
     /// A command is asked.
     Command(MapCommand),
+    /// Pictures are resized, cropped and encoded.
+    #[cfg(feature = "image")]
+    Image(ImageOptions),
 }
 
 /// A command that answers for samples, as `map/SPEC.md` of this crate says for its framing.
@@ -117,6 +124,8 @@ impl Map {
                 ("map-cmd", command.command.clone()),
                 ("map-frame", command.frame.name().to_owned()),
             ],
+            #[cfg(feature = "image")]
+            Transform::Image(options) => options.describe(),
         };
         if self.errors == MapErrors::Skip {
             all.push(("map-errors", "skip".to_owned()));
@@ -130,6 +139,8 @@ impl Transform {
     pub(crate) fn flag(&self) -> &'static str {
         match self {
             Self::Command(_) => "--map-cmd",
+            #[cfg(feature = "image")]
+            Self::Image(_) => "the image options",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Bytes of bodies from which a piece ends, unless that made more than [`PIECES`] of them.
 const BYTES: u64 = 8 << 20;
 /// Samples at which it ends.
-const SAMPLES: u64 = 256;
+const SAMPLES: u64 = 64;
 /// About the most pieces of a run: a folder of some thousand files, two for each.
 const PIECES: u64 = 4096;
 
@@ -79,8 +79,13 @@ impl Pieces<'_> {
         if self.is_whole(&made, range)? {
             return Ok(made);
         }
-        let mut writer =
-            Writer { store: self.store, key: made.bodies(), upload: None, rows: Vec::new(), len: 0 };
+        let mut writer = Writer {
+            store: self.store,
+            key: made.bodies(),
+            upload: None,
+            rows: Vec::new(),
+            len: 0,
+        };
         for sample in range.clone() {
             self.map_one(sample, mapper, &mut writer)?;
         }
@@ -111,7 +116,8 @@ impl Pieces<'_> {
             Err(error) => return Err(error.into()),
         };
         let whole = |(rows, _): &(Vec<Row>, u64)| {
-            rows.len() == range.len() && rows.iter().zip(range.clone()).all(|(row, i)| self.fits(row, i))
+            rows.len() == range.len()
+                && rows.iter().zip(range.clone()).all(|(row, i)| self.fits(row, i))
         };
         Ok(journal::read(&bytes).filter(whole))
     }
@@ -184,7 +190,12 @@ impl Pieces<'_> {
         hash.digest128()
     }
 
-    fn map_one(&self, id: SampleId, mapper: &mut dyn Mapper, writer: &mut Writer<'_>) -> Result<()> {
+    fn map_one(
+        &self,
+        id: SampleId,
+        mapper: &mut dyn Mapper,
+        writer: &mut Writer<'_>,
+    ) -> Result<()> {
         let sample = self.load(id)?;
         let left_out = |sample: &Sample, became, why| Row {
             key: sample.key.clone(),

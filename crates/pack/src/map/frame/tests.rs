@@ -33,7 +33,11 @@ fn requests_are_as_specified() {
         assert_eq!(String::from_utf8(request).expect("UTF-8"), want);
     }
     let plain = Sample { label: Label::default(), ..sample() };
-    assert!(!String::from_utf8(Frame::Json.request(&plain).expect("JSON")).expect("UTF-8").contains("label"));
+    assert!(
+        !String::from_utf8(Frame::Json.request(&plain).expect("JSON"))
+            .expect("UTF-8")
+            .contains("label")
+    );
     let odd = Sample { key: "a\0b".into(), ..sample() };
     assert!(Frame::Nul.request(&odd).expect_err("a NUL").contains("json"));
     assert!(Frame::Json.request(&odd).is_ok());
@@ -45,7 +49,11 @@ fn answers_are_as_specified() {
     for (frame, text, want) in [
         (Frame::Json, "{\"key\":\"cat/1\"}\n", Verdict::Keep),
         (Frame::Json, "{\"key\":\"cat/1\",\"drop\":true}\n", Verdict::Drop),
-        (Frame::Json, "{\"key\":\"cat/1\",\"error\":\"no JPEG\"}\n", Verdict::Error("no JPEG".into())),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"error\":\"no JPEG\"}\n",
+            Verdict::Error("no JPEG".into()),
+        ),
         (
             Frame::Json,
             "{\"key\":\"cat/1\",\"label\":{\"values\":[4]}}\n",
@@ -60,7 +68,10 @@ fn answers_are_as_specified() {
     }
     // Bodies come in the order of the answer, fields in that of their names.
     for (frame, text) in [
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"txt\"},{\"name\":\"png\",\"len\":3},{\"name\":\"a\",\"len\":2}]}\n"),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"txt\"},{\"name\":\"png\",\"len\":3},{\"name\":\"a\",\"len\":2}]}\n",
+        ),
         (Frame::Nul, "fields␀cat/1␀3␀txt␀␀png␀3␀a␀2␀"),
     ] {
         let end = text.replace('␀', "\0").len();
@@ -83,15 +94,47 @@ fn what_is_no_answer_is_told() {
         (Frame::Json, "{\"key\":\"cat/2\"}\n", "order of the requests"),
         (Frame::Json, "{\"key\":\"cat/1\",\"dorp\":true}\n", "dorp"),
         (Frame::Json, "{\"key\":\"cat/1\",\"drop\":true,\"error\":\"x\"}\n", "several things"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"drop\":true,\"label\":{\"values\":[]}}\n", "several things"),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"drop\":true,\"label\":{\"values\":[]}}\n",
+            "several things",
+        ),
         (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[]}\n", "0 fields"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"png\"}]}\n", "has none of that name"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"\",\"len\":1}]}\n", "a name of its own"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1},{\"name\":\"a\",\"len\":1}]}\n", "a name of its own"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":-1}]}\n", "no answer in JSON"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1001}]}\n", "may have 1000"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1000},{\"name\":\"b\",\"len\":1}]}\n", "may have 1000"),
-        (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":18446744073709551615}]}\n", "may have 1000"),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"png\"}]}\n",
+            "has none of that name",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"\",\"len\":1}]}\n",
+            "a name of its own",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1},{\"name\":\"a\",\"len\":1}]}\n",
+            "a name of its own",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":-1}]}\n",
+            "no answer in JSON",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1001}]}\n",
+            "may have 1000",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":1000},{\"name\":\"b\",\"len\":1}]}\n",
+            "may have 1000",
+        ),
+        (
+            Frame::Json,
+            "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"a\",\"len\":18446744073709551615}]}\n",
+            "may have 1000",
+        ),
         (Frame::Nul, "maybe␀cat/1␀", "none of keep"),
         (Frame::Nul, "keep␀dog␀", "order of the requests"),
         (Frame::Nul, "fields␀cat/1␀-1␀", "is no number"),
