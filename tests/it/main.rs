@@ -8,6 +8,7 @@ mod damage;
 mod diff;
 mod manifests;
 mod map;
+mod mixing;
 mod packing;
 mod program;
 mod quarantine;

@@ -80,7 +80,7 @@ fn the_example_captions_and_filters() {
     assert_eq!(again["same"], false, "labels are fields in tars");
     let text =
         home.run(&with_map("reshard out once-more --format tfrecord", &command)).done().stdout;
-    assert!(text.contains("mapped ") && text.contains("shuffle "), "{text}");
+    assert!(text.contains("mapped 34 samples: 0 changed, 34 kept"), "{text}");
 }
 
 #[test]
@@ -106,6 +106,49 @@ fn the_number_of_jobs_and_the_way_change_no_byte() {
     };
     assert!(shards("out") == shards("whole"));
     assert_eq!(fs::read_dir(home.path("tmp")).expect("a folder").count(), 0);
+}
+
+/// Width and height of a PNG.
+fn size(png: &[u8]) -> (u32, u32) {
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().expect("four bytes"));
+    (number(16), number(20))
+}
+
+#[test]
+fn pictures_are_resized_alike_at_any_number_of_jobs() {
+    let home = Home::new();
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/tree");
+    let pack = |out: &str, jobs: &str| {
+        let options = "--fields jpg,png --resize 48 --encoding png --json";
+        let mut args = vec!["pack", testdata.to_str().expect("UTF-8"), out, "--jobs", jobs];
+        args.extend(options.split_whitespace());
+        home.run(&args).done().json()
+    };
+    let report = pack("one", "1");
+    assert_eq!(report["mapped"]["changed"], 40);
+    pack("two", "4");
+    assert!(home.files("one") == home.files("two"));
+    home.line("unpack one back").done();
+    let pictures = home.files("back");
+    assert_eq!(pictures.len(), 40);
+    for (name, png) in pictures {
+        assert!(name.ends_with(".png") && size(&png) == (48, 48), "{name}");
+    }
+    // Once more there is nothing to be done.
+    let again = home.line("reshard one again --resize 48 --encoding png --json").done().json();
+    assert_eq!((&again["mapped"]["kept"], &again["same"]), (&40.into(), &true.into()));
+
+    home.write("bad/x.jpg", "no picture");
+    home.write("bad/y.jpg", fs::read(testdata.join("dots/dots-00.jpg")).expect("a picture"));
+    let ran = home.line("pack bad out --resize 48");
+    assert_eq!(ran.code, Some(2));
+    for word in ["\"x\"", "field \"jpg\"", "--map-errors"] {
+        assert!(ran.stderr.contains(word), "{word} is not in {}", ran.stderr);
+    }
+    let ran = home.line("pack bad out --resize 48 --map-errors skip").done();
+    assert!(ran.stdout.contains("failed x: ") && ran.stdout.contains("1 failed"), "{}", ran.stdout);
+    let ran = home.line("pack bad out --resize 48 --map-cmd cat");
+    assert!(ran.code == Some(2) && ran.stderr.contains("not together"), "{}", ran.stderr);
 }
 
 #[test]

@@ -264,9 +264,8 @@ impl Running {
             ioctl_fionbio(&stdin, true)?;
             ioctl_fionbio(&stdout, true)?;
             ioctl_fionbio(&stderr, true)?;
-            for size in [fcntl_setpipe_size(&stdin, PIPE), fcntl_setpipe_size(&stdout, PIPE)] {
-                let _ = size; // it works with small pipes too
-            }
+            let _ = fcntl_setpipe_size(&stdin, PIPE); // small pipes do as well
+            let _ = fcntl_setpipe_size(&stdout, PIPE);
             Ok((stdin, stdout, stderr, Guard::over(group)?))
         })();
         match prepared {

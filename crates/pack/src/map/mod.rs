@@ -43,6 +43,19 @@ pub use image::{Colour, Encoding, ImageOptions};
 pub(crate) use mapped::Mapped;
 
 /// A transformation of samples, and what goes with it.
+///
+/// ```
+/// use shardpack_pack::{Map, MapCommand, PackOptions, Progress, Transform, pack};
+/// use shardpack_store::{MemoryStore, MemoryTree};
+///
+/// // In JSON, a request is an answer that changes nothing.
+/// let map = Map::new(Transform::Command(MapCommand::new("cat")));
+/// let options = PackOptions { map: Some(map), ..PackOptions::default() };
+/// let files = MemoryTree::new([("cat/1.jpg", "meow"), ("dog/2.jpg", "woof")]);
+/// let report = pack(&files, &MemoryStore::new(), &options, &Progress::default())?;
+/// assert_eq!(report.mapped.map(|mapped| mapped.kept), Some(2));
+/// # Ok::<(), shardpack_pack::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Map {
     /// What is done to each sample.

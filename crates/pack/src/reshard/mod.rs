@@ -95,7 +95,9 @@ pub fn reshard(
     };
     let prepared = decide(samples, options, progress)?;
     let expected = proof::expected(&prepared.0, &*prepared.2);
-    let notes = notes(source, &prepared.0, &*prepared.2, options);
+    let changing = mapped.as_ref().filter(|mapped| mapped.report.changed > 0);
+    let flag = changing.and(options.map.as_ref()).map(|map| map.transform.flag());
+    let notes = notes(source, &prepared.0, &*prepared.2, flag);
     let mut pack = run(input, prepared, store, options, progress, &|manifest| {
         proof::same(expected, manifest.digest)?;
         source.unchanged()
@@ -158,7 +160,7 @@ fn notes(
     source: &DatasetSource<'_>,
     samples: &Samples<'_>,
     format: &dyn Format,
-    options: &PackOptions,
+    map: Option<&str>,
 ) -> Vec<String> {
     let mut notes = match format.name() {
         "recordio" => source.notes.clone(),
@@ -170,7 +172,7 @@ fn notes(
         .filter(|flag| described.contains_key(*flag))
         .map(|flag| format!("--{flag}"))
         .collect();
-    changed.extend(options.map.as_ref().map(|map| map.transform.flag().to_owned()));
+    changed.extend(map.map(str::to_owned));
     if !changed.is_empty() {
         notes.push(format!("samples are not what they were: {}", changed.join(", ")));
     }
