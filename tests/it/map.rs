@@ -39,7 +39,7 @@ fn tree(home: &Home, count: u64) {
     let mut random = Random(11);
     for i in 0..count {
         let key = format!("src/c{}/s{i:04}", i % 3);
-        home.write(&format!("{key}.txt"), format!("text {}{i}", if i % 9 == 4 { "x" } else { "" }));
+        home.write(&format!("{key}.txt"), format!("item {}{i}", if i % 9 == 4 { "x" } else { "" }));
         let len = random.below(3_000);
         home.write(&format!("{key}.bin"), random.bytes(len));
     }
@@ -95,7 +95,7 @@ fn the_number_of_jobs_and_the_way_change_no_byte() {
         assert!(home.files("out") == whole, "{jobs} jobs");
         fs::remove_dir_all(home.path("out")).expect("a folder");
     }
-    assert_eq!(home.line("cat whole c1/s0001.txt").done().stdout, "TEXT 1");
+    assert_eq!(home.line("cat whole c1/s0001.txt").done().stdout, "ITEM 1");
     home.line("pack src plain --target 60kB").done();
     home.run(&with_map(&format!("reshard plain out --target 60kB {MAP}"), "python3 upper.py"))
         .done();
@@ -140,7 +140,7 @@ fn pictures_are_resized_alike_at_any_number_of_jobs() {
 
     home.write("bad/x.jpg", "no picture");
     home.write("bad/y.jpg", fs::read(testdata.join("dots/dots-00.jpg")).expect("a picture"));
-    let ran = home.line("pack bad out --resize 48");
+    let ran = home.line("pack bad out --resize 48 --scratch tmp");
     assert_eq!(ran.code, Some(2));
     for word in ["\"x\"", "field \"jpg\"", "--map-errors"] {
         assert!(ran.stderr.contains(word), "{word} is not in {}", ran.stderr);
@@ -160,7 +160,7 @@ fn what_cannot_be_is_refused() {
         ("pack src out", " ", "no command"),
         ("pack src out --map-timeout 0s", "cat", "--map-timeout"),
         ("pack src out --map-frame xml", "cat", "xml"),
-        ("pack src out", "exit 7", "exit status: 7"),
+        ("pack src out --scratch tmp", "exit 7", "exit status: 7"),
     ] {
         let ran = home.run(&with_map(line, command));
         assert_eq!(ran.code, Some(2), "{line}: {}", ran.stderr);
@@ -195,7 +195,7 @@ fn a_command_does_not_outlive_the_run() {
         "sleep 1000 & echo $! > child; echo $$ > pid.new; mv pid.new pid; wait; sleep 1000";
     for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
         let mut running = {
-            let args = with_map("pack src out --jobs 1", command);
+            let args = with_map("pack src out --jobs 1 --scratch tmp", command);
             let child = home.command(&args).spawn().expect("the program runs");
             crate::program::Running::from(child)
         };

@@ -26,9 +26,6 @@ pub(crate) struct MapArgs {
     /// How long an answer may take
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) map_timeout: Seconds,
-    #[cfg(feature = "image")]
-    #[command(flatten)]
-    pub(crate) image: ImageArgs,
     /// Samples that the map fails for
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = MapErrorsArg::Fail)]
     pub(crate) map_errors: MapErrorsArg,
@@ -36,6 +33,9 @@ pub(crate) struct MapArgs {
     /// decompressed: all of them lie there until the end [default: the system's temporary folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
     pub(crate) scratch: Option<PathBuf>,
+    #[cfg(feature = "image")]
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
 }
 
 /// How a command is talked to.

@@ -156,7 +156,10 @@ impl Count {
             )));
         }
         let classes = sizes.len() as u64;
-        let ideal = sizes.into_values().map(|size| present(size, samples, window as u64)).sum();
+        // In one order, so that equal sets have equal sums to the last bit.
+        let mut sizes: Vec<u64> = sizes.into_values().collect();
+        sizes.sort_unstable();
+        let ideal = sizes.into_iter().map(|size| present(size, samples, window as u64)).sum();
         let mean = distinct as f64 / windows as f64;
         let (window, score) = (window as u64, mean / ideal);
         Ok(Mixing { split, samples, unlabelled, classes, window, windows, mean, ideal, score })
