@@ -216,6 +216,7 @@ fn a_command_does_not_outlive_the_run() {
     }
 }
 
+/// `SHARDPACK_SLOW=1` kills a hundred times; `SHARDPACK_SEED` repeats a run's choices.
 #[test]
 fn killed_at_any_moment_a_map_is_finished_to_the_same_bytes() {
     let kills = if std::env::var_os("SHARDPACK_SLOW").is_some() { 100 } else { 10 };

@@ -1,9 +1,10 @@
 //! From files to a dataset and back.
 //!
 //! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
-//! [`pack`] is the whole path; `dataset` is the way back: listing, proving, unpacking. Threads are
-//! started in `execute.rs` and `parallel.rs` only. This crate decides which sample goes
-//! where; how records look is a format's business, where bytes live a store's.
+//! [`pack`] is the whole path; `map` transforms samples before they are planned; `dataset` is the
+//! way back: listing, proving, unpacking. Threads are started in `execute.rs` and `parallel.rs` only.
+//! This crate decides which sample goes where; how records look is a format's business, where bytes
+//! live a store's.
 
 mod augmented;
 mod context;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use shardpack_formats::Label;
 
 use super::{Answer, Sample, Verdict};
@@ -80,7 +81,7 @@ impl Frame {
 struct JsonRequest<'a> {
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<JsonLabel>,
+    label: Option<JsonLabel<'a>>,
     fields: Vec<JsonField<'a>>,
 }
 
@@ -90,12 +91,11 @@ struct JsonField<'a> {
     len: usize,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonLabel {
-    values: Vec<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
+#[derive(Serialize)]
+struct JsonLabel<'a> {
+    values: &'a [f64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +106,27 @@ struct JsonAnswer {
     drop: bool,
     error: Option<String>,
     fields: Option<Vec<JsonAnswerField>>,
-    label: Option<JsonLabel>,
+    label: Option<JsonAnswerLabel>,
+}
+
+/// Numbers as they are spelled: serde_json may be off by their last bit, and a label that is sent
+/// back must be the one that was sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonAnswerLabel {
+    values: Vec<Box<RawValue>>,
+    text: Option<String>,
+}
+
+impl JsonAnswerLabel {
+    fn label(self) -> Parsed<Label> {
+        let number = |value: &RawValue| match value.get().parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(number),
+            _ => Err(format!("label {} is no number", shown(value.get().as_bytes()))),
+        };
+        let values = self.values.iter().map(|value| number(value)).collect::<Parsed<_>>()?;
+        Ok(Label { values, text: self.text })
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,10 +137,8 @@ struct JsonAnswerField {
 }
 
 fn json_request(sample: &Sample) -> Parsed<Vec<u8>> {
-    let label = (!sample.label.is_empty()).then(|| JsonLabel {
-        values: sample.label.values.clone(),
-        text: sample.label.text.clone(),
-    });
+    let label = (!sample.label.is_empty())
+        .then(|| JsonLabel { values: &sample.label.values, text: sample.label.text.as_deref() });
     let fields = sample.fields.iter().map(|(name, body)| JsonField { name, len: body.len() });
     let request = JsonRequest { key: &sample.key, label, fields: fields.collect() };
     let mut line = serde_json::to_vec(&request).map_err(|e| e.to_string())?;
@@ -139,7 +157,7 @@ fn json_head(bytes: &[u8], sample: &Sample, most: usize) -> Parsed<Option<Head>>
     if labelled_nothing || said.iter().filter(|said| **said).count() > 1 {
         return Err(format!("it says several things at once: {}", shown(line)));
     }
-    let label = answer.label.map(|l| Label { values: l.values, text: l.text });
+    let label = answer.label.map(JsonAnswerLabel::label).transpose()?;
     let mut bodies = Bodies::after(end + 1, most);
     let verdict = match (answer.drop, answer.error, answer.fields) {
         (true, ..) => Verdict::Drop,

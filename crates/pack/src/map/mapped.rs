@@ -1,7 +1,7 @@
 //! Mapped samples as a source.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -62,17 +62,7 @@ impl<'s> Mapped<'s> {
     ) -> Result<Self> {
         let name = format!("{destination}\n{}\n{:?}", source.describe(), map.describe());
         let folder = map.scratch.join(format!("{PREFIX}{:016x}", crate::hash(&name, 0)));
-        let failed = |e| StoreError::io(e, format!("--scratch {}", folder.display()));
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let local = LocalOptions { durable: false, direct: Direct::Never, expected_bytes: 0 };
-        let store = LocalStore::open(&folder, &local);
-        let lock = store.lock("")?;
-        if options.restart {
-            for key in store.keys("")? {
-                store.remove(&key)?;
-            }
-        }
-        store.sweep("")?;
+        let (store, lock) = open_scratch(&folder, options.restart)?;
         let jobs = options.jobs.max(1);
         let most = options.memory / 2 / jobs as u64;
         let pieces = Pieces { samples, source, store: &store, map, most };
@@ -302,6 +292,24 @@ impl<'a> Listed<'a> {
         }
         (catalog, self.places, self.report)
     }
+}
+
+/// The folder of a map, for this run alone; what an earlier one left in it stays, unless all is to
+/// be done anew.
+fn open_scratch(folder: &Path, restart: bool) -> Result<(LocalStore, Box<dyn Lock>)> {
+    let failed = |e| StoreError::io(e, format!("--scratch {}", folder.display()));
+    fs::create_dir_all(folder).map_err(failed)?;
+    // A power cut may cost pieces: each is proved before it counts as made.
+    let options = LocalOptions { durable: false, direct: Direct::Never, expected_bytes: 0 };
+    let store = LocalStore::open(folder, &options);
+    let lock = store.lock("")?;
+    if restart {
+        for key in store.keys("")? {
+            store.remove(&key)?;
+        }
+    }
+    store.sweep("")?;
+    Ok((store, lock))
 }
 
 /// What is to be done, for whoever shows it.

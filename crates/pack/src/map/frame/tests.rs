@@ -100,6 +100,8 @@ fn what_is_no_answer_is_told() {
             "several things",
         ),
         (Frame::Json, "{\"key\":\"cat/1\",\"fields\":[]}\n", "0 fields"),
+        (Frame::Json, "{\"key\":\"cat/1\",\"label\":{\"values\":[1e999]}}\n", "is no number"),
+        (Frame::Json, "{\"key\":\"cat/1\",\"label\":{\"values\":[\"4\"]}}\n", "is no number"),
         (
             Frame::Json,
             "{\"key\":\"cat/1\",\"fields\":[{\"name\":\"png\"}]}\n",
@@ -154,6 +156,22 @@ fn what_is_no_answer_is_told() {
 }
 
 proptest! {
+    #[test]
+    fn a_request_is_an_answer_that_changes_nothing(
+        values in prop::collection::vec(-1e300..1e300f64, 1..4),
+        text in any::<Option<String>>(),
+        key in any::<String>(),
+    ) {
+        let label = Label { values, text };
+        let sample = Sample { key, label, ..sample() };
+        let request = Frame::Json.request(&sample).map_err(TestCaseError::fail)?;
+        let head = Frame::Json.head(&request, &sample, MOST).map_err(TestCaseError::fail)?;
+        let head = head.ok_or_else(|| TestCaseError::fail("more is waited for"))?;
+        let Verdict::Fields { label, fields } = head.verdict else { panic!("fields") };
+        prop_assert_eq!(label, Some(sample.label));
+        prop_assert_eq!((fields.len(), head.bodies.len()), (2, 7));
+    }
+
     #[test]
     fn any_bytes_are_an_answer_or_an_error(
         start in prop::sample::select(vec!["", "fields\0cat/1\0", "{\"key\":\"cat/1\",\"fields\":["]),
