@@ -33,7 +33,7 @@ interop() {
 if count cargo build --workspace --locked; then
     count cargo test --workspace --locked --no-fail-fast
     if count interop; then
-        for reader in tar webdataset tfrecord foreign readme; do
+        for reader in tar webdataset tfrecord foreign reshard readme; do
             count .venv-test/bin/python "tests/interop/check_$reader.py"
         done
     fi

@@ -108,9 +108,9 @@ impl From<PackError> for Failure {
             PackError::Store(source) => source.into(),
             PackError::Format(ref source) => Self { exit: exit(&error), ..Self::of(source) },
             PackError::Manifest(ref source) => Self { exit: exit(&error), ..Self::of(source) },
-            PackError::Interrupted { .. } | PackError::Stopped { .. } => {
-                Self { exit: Exit::Interrupted, ..Self::of(&error) }
-            }
+            PackError::Interrupted { .. }
+            | PackError::Unmapped { .. }
+            | PackError::Stopped { .. } => Self { exit: Exit::Interrupted, ..Self::of(&error) },
             error => {
                 let hint = hint(&error).map(str::to_owned);
                 Self { hint, exit: exit(&error), ..Self::of(&error) }
@@ -152,6 +152,9 @@ fn hint(error: &PackError) -> Option<&'static str> {
         PackError::EmptySource { .. } => {
             Some("see --include, --exclude, --hidden, --symlinks and --fields for what is left out")
         }
+        PackError::Map { .. } => Some(
+            "run the same command again once that is repaired: what is mapped is kept; or choose --map-errors skip",
+        ),
         _ => None,
     }
 }

@@ -97,8 +97,9 @@ impl Snapshot {
 
     fn stage(&self) -> &'static str {
         match (self.stopped, self.stage) {
-            (true, Stage::Pack) => "stopping",
+            (true, Stage::Map | Stage::Pack) => "stopping",
             (_, Stage::Plan) => "listing",
+            (_, Stage::Map) => "mapping",
             (_, Stage::Pack) => self.work,
             (_, Stage::Publish) => "publishing",
         }
@@ -150,10 +151,10 @@ impl Drawer {
     }
 
     fn draw(&mut self, now: &Snapshot) {
-        if now.stage == Stage::Pack && self.pace.is_none() {
+        let changed = std::mem::replace(&mut self.stage, now.stage()) != now.stage();
+        if matches!(now.stage, Stage::Map | Stage::Pack) && (self.pace.is_none() || changed) {
             self.pace = Some(Pace { since: Instant::now(), bytes: now.bytes[0] });
         }
-        let changed = std::mem::replace(&mut self.stage, now.stage()) != now.stage();
         let due = self.told.elapsed() >= LINES;
         match self.style {
             Style::Bar => self.draw_bar(now),
@@ -201,7 +202,8 @@ impl Drawer {
             _ => format!("{} files, ", of(now.files)),
         };
         let size = format!("{} of {}", bytes(now.bytes[0]), bytes(now.bytes[1]));
-        let mut text = format!("{files}{size}, {} shards", of(now.shards));
+        let unit = if now.stage == Stage::Map { "pieces" } else { "shards" };
+        let mut text = format!("{files}{size}, {} {unit}", of(now.shards));
         if let Some((pace, left)) = self.pace.and_then(|pace| Some((pace, pace.left(now)?))) {
             let rate = bytes(pace.bytes_per_second(now) as u64);
             text.push_str(&format!(", {rate}/s, {} left", clock(left)));

@@ -25,7 +25,8 @@ def commands(page):
 @check
 def every_command_of_the_readme_runs():
     home = scratch("clone")
-    (home / "testdata").symlink_to(ROOT / "testdata")
+    for folder in ("testdata", "examples"):
+        (home / folder).symlink_to(ROOT / folder)
     tools = scratch("bin")
     (tools / "shardpack").symlink_to(Path(binary()).resolve())
     env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}

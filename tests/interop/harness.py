@@ -82,11 +82,12 @@ def scratch(name):
 
 
 class Dataset:
-    """A packed dataset: `Dataset(source, "tfrecord", "--compress", "gzip")`."""
+    """A packed dataset: `Dataset(source, "tfrecord", "--compress", "gzip")`; or one that was packed
+    anew: `Dataset(shards, "recordio", command="reshard")`."""
 
-    def __init__(self, source, format, *options):
+    def __init__(self, source, format, *options, command="pack"):
         self.root = scratch(format) / "dataset"
-        command = [binary(), "pack", str(source), str(self.root), "--format", format, *options]
+        command = [binary(), command, str(source), str(self.root), "--format", format, *options]
         run = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if run.returncode != 0:
             raise AssertionError(f"{' '.join(command)}\nexit {run.returncode}\n{run.stdout}{run.stderr}")

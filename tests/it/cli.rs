@@ -27,6 +27,8 @@ const PACKS: &[&str] = &[
     "pack src d15 --exclude odd --no-sign-request --request-payer --max-attempts 3 --max-errors 4",
     "pack src d16 --exclude odd --storage-class STANDARD_IA --sse kms:key --acl private --tags a=b",
     "pack src d17 --exclude odd --stall-timeout 5 --max-requests 0.5 --max-bandwidth 50MB",
+    "pack src d18 --exclude odd --map-cmd cat --map-frame json --map-timeout 9s --map-errors skip --scratch tmp",
+    "pack src d19 --fields txt --exclude odd --resize 9 --resize-up --center-crop --quality 90 --encoding png --color grey --max-pixels 99",
     "pack manifest d12 --source-type manifest --strip-prefix",
     "pack lines d13 --source-type augmented --attributes a-ref --label-attribute b",
 ];

@@ -8,6 +8,8 @@ mod cli;
 mod damage;
 mod diff;
 mod manifests;
+mod map;
+mod mixing;
 mod packing;
 mod program;
 mod quarantine;

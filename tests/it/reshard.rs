@@ -308,6 +308,8 @@ fn from_and_to_s3_the_bytes_are_the_same() {
     told(&cloud(&home, &server, "reshard s3://bucket/one s3://bucket/one/x"), 2, &["lies inside"]);
 }
 
+/// `SHARDPACK_SLOW=1` kills two hundred times, some 90 s on two busy cores; `SHARDPACK_SEED` repeats a
+/// run's choices.
 #[test]
 fn killed_at_any_moment_a_run_is_finished_to_the_same_bytes() {
     let kills = if std::env::var_os("SHARDPACK_SLOW").is_some() { 200 } else { 20 };

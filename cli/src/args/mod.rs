@@ -14,6 +14,7 @@ mod diff;
 mod index;
 mod info;
 mod ls;
+mod map;
 mod merge;
 mod order;
 mod output;
@@ -47,6 +48,9 @@ pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use ls::LsArgs;
+pub(crate) use map::MapArgs;
+#[cfg(feature = "image")]
+pub(crate) use map::{ColourArg, EncodingArg};
 pub(crate) use merge::MergeArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};

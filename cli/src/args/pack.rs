@@ -10,7 +10,7 @@ use shardpack_formats::{Compression, NAMES, Schema};
 use shardpack_pack::{ForeignIndex, Order, PackOptions, Split};
 use shardpack_store::Direct;
 
-use super::{OutputArgs, S3Args, SourceArgs};
+use super::{MapArgs, OutputArgs, S3Args, SourceArgs};
 use crate::size::ByteSize;
 
 /// Pack the files of SRC into a dataset at DST
@@ -38,6 +38,8 @@ pub(crate) struct PackArgs {
     pub(crate) samples: SampleArgs,
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
+    #[command(flatten)]
+    pub(crate) map: MapArgs,
     #[command(flatten)]
     pub(crate) shards: ShardArgs,
     #[command(flatten)]

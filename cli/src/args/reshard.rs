@@ -9,7 +9,7 @@ use shardpack_formats::{Compression, NAMES};
 use shardpack_pack::{Duplicates, Fold};
 
 use super::pack::{RefusalArg, RunArgs, SchemaArg, ShardArgs};
-use super::{OutputArgs, S3Args};
+use super::{MapArgs, OutputArgs, S3Args};
 use crate::size::ByteSize;
 
 /// Pack the samples of datasets anew: another size, order or format, several as one, a part of them
@@ -38,15 +38,13 @@ pub(crate) struct ReshardArgs {
     #[command(flatten)]
     pub(crate) fields: FieldArgs,
     #[command(flatten)]
+    pub(crate) map: MapArgs,
+    #[command(flatten)]
     pub(crate) shards: ShardArgs,
     #[command(flatten)]
     pub(crate) foreign: StrangerArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
-    /// A local folder for copies of compressed shards, which are read decompressed: all of them lie
-    /// there until the end [default: the system's temporary folder]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
-    pub(crate) scratch: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) s3: S3Args,
     #[command(flatten)]

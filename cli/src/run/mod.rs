@@ -17,6 +17,7 @@ mod index;
 mod info;
 mod ls;
 mod manual;
+mod map;
 mod merge;
 mod pack;
 mod plan;

@@ -10,7 +10,7 @@ use shardpack_pack::{
 };
 use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
 
-use super::{destination, plan, s3, source};
+use super::{destination, map, plan, s3, shuffle_score, source};
 use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -20,6 +20,7 @@ use crate::size::{bytes, counted};
 
 pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit> {
     let mut options = options(args)?;
+    options.map = map::options(&args.map, log)?;
     options.check()?;
     let kind = source::kind(&args.source, &args.files)?;
     let walked =
@@ -76,12 +77,18 @@ pub(super) fn print(report: &PackReport, output: &mut Output) -> Result<()> {
     for (reason, number) in &report.skipped {
         output.line(&format!("left out {number}: {reason}"))?;
     }
+    if let Some(mapped) = &report.mapped {
+        map::print(mapped, output)?;
+    }
     for doubt in &report.doubts {
         output.line(&format!("warning: {doubt}"))?;
     }
     if report.resumed_shards > 0 && !report.already_complete {
         let shards = counted(report.resumed_shards as u64, "shard");
         output.line(&format!("{shards} were sealed by an earlier run"))?;
+    }
+    for mixing in &report.mixing {
+        output.line(&format!("shuffle {}", shuffle_score::text(mixing)))?;
     }
     output.line(&format!("digest {}", report.digest))?;
     let verb = if report.already_complete { "already complete:" } else { "packed" };
@@ -141,7 +148,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
             (prefix, _) => prefix.clone(),
         },
         restart: run.restart,
-        existing: None,
+        ..defaults
     })
 }
 

@@ -2,6 +2,7 @@
 
 use shardpack_pack::{PackOptions, PlanReport, PlannedShard};
 
+use super::shuffle_score;
 use crate::exit::Result;
 use crate::output::Output;
 use crate::size::{ByteSize, bytes, count, counted};
@@ -42,6 +43,9 @@ pub(super) fn print(
         plan.balance
     ))?;
     shards(&plan.shards, output)?;
+    for mixing in &plan.mixing {
+        output.line(&format!("shuffle  {}", shuffle_score::text(mixing)))?;
+    }
     output.line(&format!(
         "memory   {} for the plan, at most {} for buffers",
         bytes(plan.plan_memory),

@@ -11,7 +11,7 @@ use shardpack_pack::{
 use shardpack_store::{LocalStore, S3Store, Source, Store};
 
 use super::dataset::Place;
-use super::{destination, pack, plan, s3};
+use super::{destination, map, pack, plan, s3};
 use crate::args::{RefusalArg, ReshardArgs, WorkArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -30,7 +30,8 @@ pub(super) fn run(args: &ReshardArgs, log: Log, output: &mut Output) -> Result<E
     let inputs = (places.iter().zip(&args.sources))
         .map(|(place, source)| Ok((place.dataset()?, name(source)?)))
         .collect::<Result<Vec<_>>>()?;
-    let options = options(args, inputs.first().map(|(dataset, _)| dataset))?;
+    let mut options = options(args, inputs.first().map(|(dataset, _)| dataset))?;
+    options.map = map::options(&args.map, log)?;
     options.check()?;
 
     let progress = Arc::new(Progress::default());
@@ -41,7 +42,7 @@ pub(super) fn run(args: &ReshardArgs, log: Log, output: &mut Output) -> Result<E
     let how = SourceOptions {
         jobs: places.iter().map(|place| place.jobs(work, defaults.jobs)).max().unwrap_or(1),
         memory: options.memory,
-        scratch: args.scratch.clone().unwrap_or(defaults.scratch),
+        scratch: args.map.scratch.clone().unwrap_or(defaults.scratch),
     };
     let source = DatasetSource::open(inputs, &selection, &how, &progress)?;
     if args.run.dry_run {

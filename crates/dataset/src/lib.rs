@@ -15,7 +15,7 @@ mod version;
 pub use error::{Error, Result};
 pub use index::{examine, index, proved};
 pub use input::{PIECE, ShardReader};
-pub use mix::{Mixing, mixing, present};
+pub use mix::{Mixing, WINDOW, mixing, planned, present};
 pub use open::{Dataset, DatasetShard, ForeignOptions};
 pub use places::{MANIFEST, PLAN, STAGING, index_path, read, staged};
 pub use version::{VERSIONS, kept, manifest, pinned, versions};

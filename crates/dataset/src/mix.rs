@@ -7,7 +7,10 @@ use shardpack_manifest::{Index, IndexRecord};
 
 use crate::{Dataset, Error, Result, index};
 
-/// How well a split is mixed as it is stored.
+/// Samples in a window where nobody says: a small batch of an image classifier.
+pub const WINDOW: usize = 64;
+
+/// How well a split is mixed as it is stored, or will be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Mixing {
@@ -19,19 +22,16 @@ pub struct Mixing {
     pub unlabelled: u64,
     /// Distinct labels.
     pub classes: u64,
+    /// Samples in a window.
+    pub window: u64,
     /// Full windows of consecutive samples.
     pub windows: u64,
     /// Distinct classes in a window, on average.
     pub mean: f64,
     /// The same of a random permutation of these samples, expected.
     pub ideal: f64,
-}
-
-impl Mixing {
     /// The mean over the ideal: 1 is as good as chance, 1 over the ideal is sorted by class.
-    pub fn score(&self) -> f64 {
-        self.mean / self.ideal
-    }
+    pub score: f64,
 }
 
 /// Chance that a class of `size` among `total` samples is in a window that is drawn without putting
@@ -68,6 +68,23 @@ pub fn mixing(dataset: &Dataset<'_>, window: usize) -> Result<Vec<Mixing>> {
         }
     }
     counts.into_iter().map(|(split, count)| count.mixing(split, window)).collect()
+}
+
+/// The same of a split that is planned: the number of each sample's label in order, 0 for none.
+/// None without a full window. Some 20 ns a sample.
+pub fn planned(
+    split: Option<String>,
+    labels: impl Iterator<Item = u32>,
+    window: usize,
+) -> Option<Mixing> {
+    let mut count = Count::default();
+    for label in labels {
+        match label {
+            0 => count.unlabelled += 1,
+            class => count.add(class, window),
+        }
+    }
+    count.mixing(split, window).ok()
 }
 
 /// Fields that hold a label, the one that tells most first: an id, a name, several numbers.
@@ -140,9 +157,13 @@ impl Count {
             )));
         }
         let classes = sizes.len() as u64;
-        let ideal = sizes.into_values().map(|size| present(size, samples, window as u64)).sum();
+        // In one order, so that equal sets have equal sums to the last bit.
+        let mut sizes: Vec<u64> = sizes.into_values().collect();
+        sizes.sort_unstable();
+        let ideal = sizes.into_iter().map(|size| present(size, samples, window as u64)).sum();
         let mean = distinct as f64 / windows as f64;
-        Ok(Mixing { split, samples, unlabelled, classes, windows, mean, ideal })
+        let (window, score) = (window as u64, mean / ideal);
+        Ok(Mixing { split, samples, unlabelled, classes, window, windows, mean, ideal, score })
     }
 }
 
@@ -165,7 +186,7 @@ mod tests {
         assert_eq!((sorted.classes, sorted.windows), (10, 10));
         // Of ten classes of ten, 1 - C(90, 10) / C(100, 10) each: 0.6695.
         assert!((sorted.ideal - 6.695).abs() < 1e-3 && sorted.ideal == turns.ideal);
-        assert!(sorted.score() < 0.16 && turns.score() > 1.4);
+        assert!(sorted.score < 0.16 && turns.score > 1.4);
     }
 
     #[test]
@@ -180,6 +201,15 @@ mod tests {
         ] {
             assert!((present(size, total, window) - want).abs() < 1e-12, "{size} {total} {window}");
         }
+    }
+
+    #[test]
+    fn a_plan_without_a_full_window_has_no_score() {
+        let mixing = |labels: &[u32]| planned(None, labels.iter().copied(), 3);
+        assert_eq!(mixing(&[1, 0, 2, 0]), None);
+        let found = mixing(&[1, 0, 2, 1]).expect("three labels");
+        assert_eq!((found.samples, found.unlabelled, found.mean), (3, 1, 2.0));
+        assert_eq!(found.score, 1.0);
     }
 
     #[test]

@@ -64,6 +64,22 @@ pub enum Error {
         /// Shards of the plan.
         shards: usize,
     },
+    /// A map has no answer for a sample. Repair the sample or the command, or skip such samples.
+    Map {
+        /// Key of the sample.
+        key: String,
+        /// What is wrong.
+        reason: String,
+        /// The last lines that a map command wrote to stderr.
+        said: Vec<String>,
+    },
+    /// Ctrl-C while samples were mapped; what is mapped waits in the scratch folder.
+    Unmapped {
+        /// Pieces that are mapped and need not be mapped again.
+        done: usize,
+        /// Pieces in all.
+        pieces: usize,
+    },
     /// Ctrl-C while shards were read; nothing was changed.
     Stopped {
         /// Shards that were read to their end.
@@ -108,6 +124,14 @@ impl fmt::Display for Error {
             Error::Interrupted { sealed, shards } => write!(
                 f,
                 "interrupted: {sealed} of {shards} shards are sealed; run the same command again to finish"
+            ),
+            Error::Map { key, reason, said } => {
+                write!(f, "mapping sample {key:?}: {reason}")?;
+                said.iter().try_for_each(|line| write!(f, "\n  it said: {line}"))
+            }
+            Error::Unmapped { done, pieces } => write!(
+                f,
+                "interrupted: {done} of {pieces} pieces are mapped; run the same command again to finish"
             ),
             Error::Stopped { done, shards } => {
                 write!(f, "interrupted after {done} of {shards} shards")

@@ -1,9 +1,10 @@
 //! From files to a dataset and back.
 //!
 //! `list -> group into samples -> plan -> for each shard: read, encode, write -> publish`.
-//! [`pack`] is the whole path; `dataset` is the way back: listing, proving, unpacking. Threads are
-//! started in `execute.rs` and `parallel.rs` only. This crate decides which sample goes
-//! where; how records look is a format's business, where bytes live a store's.
+//! [`pack`] is the whole path; `map` transforms samples before they are planned; `dataset` is the
+//! way back: listing, proving, unpacking. Threads are started in `execute.rs` and `parallel.rs` only.
+//! This crate decides which sample goes where; how records look is a format's business, where bytes
+//! live a store's.
 
 mod append;
 mod augmented;
@@ -16,6 +17,7 @@ mod execute;
 mod foreign;
 mod group;
 mod labels;
+mod map;
 mod measure;
 mod name;
 mod naming;
@@ -48,6 +50,9 @@ pub use dataset::{
     unpack, unpack_into, verify, why,
 };
 pub use error::{Error, Result};
+#[cfg(feature = "image")]
+pub use map::{Colour, Encoding, ImageOptions};
+pub use map::{Frame, Map, MapCommand, MapErrors, MapReport, Tell, Transform};
 pub use name::Template;
 pub use options::{Existing, ForeignIndex, Grouping, Labels, Order, PackOptions, Policy, Split};
 pub use pack::{dry_run, pack};

@@ -8,6 +8,7 @@ use shardpack_formats::{Compression, FormatOptions};
 pub use shardpack_manifest::Order;
 use shardpack_manifest::sagemaker::{ManifestFile, PLACEHOLDER};
 
+use crate::map::Map;
 use crate::name::Template;
 use crate::{Error, Result};
 
@@ -142,6 +143,8 @@ pub struct PackOptions {
     pub restart: bool,
     /// What the dataset has already that these samples are for. Default: it is a new one.
     pub existing: Option<Existing>,
+    /// A transformation of every sample, before anything is planned. Default none.
+    pub map: Option<Map>,
 }
 
 /// What a dataset has that new samples go on from.
@@ -185,6 +188,7 @@ impl Default for PackOptions {
             s3_prefix: None,
             restart: false,
             existing: None,
+            map: None,
         }
     }
 }
@@ -220,6 +224,16 @@ impl PackOptions {
         self.check_compression()?;
         self.check_splits()?;
         self.check_indexes()
+    }
+
+    /// What is planned without writing anything must be known without mapping anything.
+    pub(crate) fn check_dry(&self) -> Result<()> {
+        match &self.map {
+            None => Ok(()),
+            Some(_) => Err(Error::Usage(
+                "--dry-run: lengths are only known once samples are mapped; leave the map out to see the plan without it".into(),
+            )),
+        }
     }
 
     /// Where the dataset's root is, or will be, on S3, with its final slash.
@@ -338,6 +352,9 @@ impl PackOptions {
         let name = |i: &ForeignIndex| format!("{i:?}").to_lowercase();
         put("index", self.indexes.iter().map(name).collect::<Vec<_>>().join(","));
         put("s3-prefix", self.s3_prefix.as_ref().map(|_| self.s3_root()).unwrap_or_default());
+        for (flag, value) in self.map.iter().flat_map(Map::describe) {
+            put(flag, value);
+        }
         all
     }
 }

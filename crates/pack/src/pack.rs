@@ -8,6 +8,7 @@ use shardpack_store::{Source, Store};
 use crate::context::Context;
 use crate::execute::execute;
 use crate::group::{Samples, group};
+use crate::map::Mapped;
 use crate::options::PackOptions;
 use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
@@ -38,7 +39,16 @@ pub fn pack(
     options: &PackOptions,
     progress: &Progress,
 ) -> Result<PackReport> {
-    run(source, prepare(source, options, progress)?, store, options, progress, &|_| Ok(()))
+    let samples = assemble(source, options, progress)?;
+    let Some(map) = &options.map else {
+        let prepared = decide(samples, options, progress)?;
+        return run(source, prepared, store, options, progress, &|_| Ok(()));
+    };
+    let mapped = Mapped::make(&samples, source, map, &store.describe(), options, progress)?;
+    drop(samples);
+    let prepared = decide(mapped.samples()?, options, progress)?;
+    let report = run(&mapped, prepared, store, options, progress, &|_| Ok(()))?;
+    Ok(PackReport { mapped: Some(mapped.done()), ..report })
 }
 
 /// The path from a plan on. `prove` sees the manifest before it is written.
@@ -85,23 +95,26 @@ pub fn dry_run(
     options: &PackOptions,
     progress: &Progress,
 ) -> Result<PlanReport> {
-    let (samples, plan, _) = prepare(source, options, progress)?;
+    options.check_dry()?;
+    let samples = assemble(source, options, progress)?;
+    let (samples, plan, _) = decide(samples, options, progress)?;
     Ok(PlanReport::new(&samples, &plan, options))
 }
 
 /// What is packed, where it goes, and how it looks there.
 pub(crate) type Prepared<'s> = (Samples<'s>, Plan, Box<dyn Format>);
 
-fn prepare<'s>(
+/// The samples of a source, with their labels.
+fn assemble<'s>(
     source: &'s dyn Source,
     options: &PackOptions,
     progress: &Progress,
-) -> Result<Prepared<'s>> {
+) -> Result<Samples<'s>> {
     options.check()?;
     progress.enter(Stage::Plan);
     let mut samples = group(source.listing(), options).map_err(|error| name(error, source))?;
     labels::assign(&mut samples, options)?;
-    decide(samples, options, progress)
+    Ok(samples)
 }
 
 /// Plans samples whose labels are known.

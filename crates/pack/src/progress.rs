@@ -28,6 +28,8 @@ pub struct Progress {
 pub enum Stage {
     /// Grouping, labelling, planning.
     Plan,
+    /// Mapping samples; shards are pieces of them.
+    Map,
     /// Reading files and writing shards.
     Pack,
     /// Manifest and indexes.
@@ -39,7 +41,8 @@ impl Progress {
     pub fn stage(&self) -> Stage {
         match self.stage.load(Relaxed) {
             0 => Stage::Plan,
-            1 => Stage::Pack,
+            1 => Stage::Map,
+            2 => Stage::Pack,
             _ => Stage::Publish,
         }
     }

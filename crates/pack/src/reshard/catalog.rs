@@ -38,7 +38,7 @@ pub(crate) struct Catalog {
     /// Names of the shards, for messages.
     names: Vec<String>,
     /// What was asked for, as flags and values.
-    pub(super) described: BTreeMap<String, String>,
+    pub(crate) described: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -269,7 +269,7 @@ impl Catalog {
 
 /// Fills a [`Catalog`], sample by sample.
 #[derive(Debug)]
-pub(super) struct CatalogBuilder {
+pub(crate) struct CatalogBuilder {
     catalog: Catalog,
     listing: ListingBuilder,
     folders: HashMap<String, u32>,
@@ -279,36 +279,36 @@ pub(super) struct CatalogBuilder {
 
 /// A field that a sample brings.
 #[derive(Clone, Debug)]
-pub(super) struct NewField<'a> {
+pub(crate) struct NewField<'a> {
     /// Its name from now on.
-    pub(super) name: &'a str,
-    pub(super) offset: Option<u64>,
-    pub(super) len: u64,
-    pub(super) crc32c: u32,
+    pub(crate) name: &'a str,
+    pub(crate) offset: Option<u64>,
+    pub(crate) len: u64,
+    pub(crate) crc32c: u32,
     /// Its number in the record, and its name there.
-    pub(super) number: u32,
-    pub(super) stored: &'a str,
+    pub(crate) number: u32,
+    pub(crate) stored: &'a str,
     /// The name that its file had, or none for a label, where that is known.
-    pub(super) original: Option<Option<&'a str>>,
+    pub(crate) original: Option<Option<&'a str>>,
 }
 
 /// A sample that is added.
 #[derive(Debug)]
-pub(super) struct NewSample<'a> {
-    pub(super) key: &'a str,
-    pub(super) label: Label,
+pub(crate) struct NewSample<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) label: Label,
     /// Header id, where its format has one.
-    pub(super) id: Option<u64>,
-    pub(super) shard: u32,
-    pub(super) record: u32,
+    pub(crate) id: Option<u64>,
+    pub(crate) shard: u32,
+    pub(crate) record: u32,
     /// Offset and length of the record.
-    pub(super) place: (u64, u64),
+    pub(crate) place: (u64, u64),
     /// At least one, sorted by name.
-    pub(super) fields: &'a [NewField<'a>],
+    pub(crate) fields: &'a [NewField<'a>],
 }
 
 impl CatalogBuilder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let catalog = Catalog { labels: vec![Label::default()], ..Catalog::default() };
         Self {
             catalog,
@@ -320,13 +320,13 @@ impl CatalogBuilder {
     }
 
     /// Registers a shard; its number counts from 0.
-    pub(super) fn shard(&mut self, name: String) -> u32 {
+    pub(crate) fn shard(&mut self, name: String) -> u32 {
         self.catalog.names.push(name);
         (self.catalog.names.len() - 1) as u32
     }
 
     /// Adds classes; fails where another input numbers them otherwise.
-    pub(super) fn classes(&mut self, classes: &BTreeMap<String, u64>, input: &str) -> Result<()> {
+    pub(crate) fn classes(&mut self, classes: &BTreeMap<String, u64>, input: &str) -> Result<()> {
         for (name, &id) in classes {
             let known = self.catalog.classes.iter().find(|(n, i)| *n == name || **i == id);
             match known {
@@ -345,7 +345,7 @@ impl CatalogBuilder {
     }
 
     /// Adds a sample.
-    pub(super) fn push(&mut self, sample: &NewSample<'_>) -> Result<()> {
+    pub(crate) fn push(&mut self, sample: &NewSample<'_>) -> Result<()> {
         let first = self.catalog.cuts.len();
         if u32::try_from(first + sample.fields.len()).is_err() {
             return Err(Error::Usage("more than 2^32 fields: reshard in parts".into()));
@@ -420,7 +420,7 @@ impl CatalogBuilder {
     }
 
     /// The catalog, with what was left out so far and why.
-    pub(super) fn finish(self, skipped: Vec<(String, u64)>) -> Catalog {
+    pub(crate) fn finish(self, skipped: Vec<(String, u64)>) -> Catalog {
         let mut catalog = self.catalog;
         catalog.listing = self.listing.finish(skipped);
         // Some inputs have header ids, some have none: then nobody's mean anything.

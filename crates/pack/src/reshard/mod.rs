@@ -43,14 +43,15 @@ use serde::Serialize;
 use shardpack_formats::Format;
 use shardpack_store::{Source, Store};
 
-pub(crate) use catalog::Catalog;
+pub(crate) use catalog::{Catalog, CatalogBuilder, NewField, NewSample};
 pub use select::{Duplicates, Fold, Selection};
 pub(crate) use shards::Broken;
 pub use source::{DatasetSource, SourceOptions};
 
 use crate::group::Samples;
+use crate::map::Mapped;
 use crate::options::PackOptions;
-use crate::pack::{Prepared, decide, run};
+use crate::pack::{decide, run};
 use crate::progress::Progress;
 use crate::report::{PackReport, PlanReport};
 use crate::{Error, Result};
@@ -85,10 +86,19 @@ pub fn reshard(
     options: &PackOptions,
     progress: &Progress,
 ) -> Result<ReshardReport> {
-    let prepared = prepare(source, options, progress)?;
+    let samples = chosen(source, options)?;
+    let make = |map| Mapped::make(&samples, source, map, &store.describe(), options, progress);
+    let mapped = options.map.as_ref().map(make).transpose()?;
+    let (input, samples): (&dyn Source, _) = match &mapped {
+        None => (source, samples),
+        Some(mapped) => (mapped, mapped.samples()?),
+    };
+    let prepared = decide(samples, options, progress)?;
     let expected = proof::expected(&prepared.0, &*prepared.2);
-    let notes = notes(source, &prepared.0, &*prepared.2);
-    let pack = run(source, prepared, store, options, progress, &|manifest| {
+    let changing = mapped.as_ref().filter(|mapped| mapped.report.changed > 0);
+    let flag = changing.and(options.map.as_ref()).map(|map| map.transform.flag());
+    let notes = notes(source, &prepared.0, &*prepared.2, flag);
+    let mut pack = run(input, prepared, store, options, progress, &|manifest| {
         proof::same(expected, manifest.digest)?;
         source.unchanged()
     })?;
@@ -101,6 +111,7 @@ pub fn reshard(
             ),
         });
     }
+    pack.mapped = mapped.map(Mapped::done);
     Ok(ReshardReport {
         source_samples: source.samples,
         source_digest: source.digest.to_string(),
@@ -116,15 +127,13 @@ pub fn dry_reshard(
     options: &PackOptions,
     progress: &Progress,
 ) -> Result<PlanReport> {
-    let (samples, plan, _) = prepare(source, options, progress)?;
+    options.check_dry()?;
+    let (samples, plan, _) = decide(chosen(source, options)?, options, progress)?;
     Ok(PlanReport::new(&samples, &plan, options))
 }
 
-fn prepare<'c>(
-    source: &'c DatasetSource<'_>,
-    options: &PackOptions,
-    progress: &Progress,
-) -> Result<Prepared<'c>> {
+/// The samples that are taken.
+fn chosen<'c>(source: &'c DatasetSource<'_>, options: &PackOptions) -> Result<Samples<'c>> {
     options.check()?;
     if options.labels.is_some() || !options.fields.is_empty() || !options.required.is_empty() {
         return Err(Error::Usage(
@@ -143,21 +152,27 @@ fn prepare<'c>(
     if options.format != "recordio" {
         samples.ids = Vec::new(); // only its header keeps them
     }
-    decide(samples, options, progress)
+    Ok(samples)
 }
 
 /// Why the samples are not those of the sources, as far as their number does not tell.
-fn notes(source: &DatasetSource<'_>, samples: &Samples<'_>, format: &dyn Format) -> Vec<String> {
+fn notes(
+    source: &DatasetSource<'_>,
+    samples: &Samples<'_>,
+    format: &dyn Format,
+    map: Option<&str>,
+) -> Vec<String> {
     let mut notes = match format.name() {
         "recordio" => source.notes.clone(),
         _ => Vec::new(),
     };
     let described = source.catalog().described();
-    let changed: Vec<_> = ["fields", "drop-field", "rename", "drop-labels"]
+    let mut changed: Vec<_> = ["fields", "drop-field", "rename", "drop-labels"]
         .into_iter()
         .filter(|flag| described.contains_key(*flag))
         .map(|flag| format!("--{flag}"))
         .collect();
+    changed.extend(map.map(str::to_owned));
     if !changed.is_empty() {
         notes.push(format!("samples are not what they were: {}", changed.join(", ")));
     }
