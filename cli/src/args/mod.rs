@@ -11,6 +11,7 @@ mod delete;
 mod diff;
 mod index;
 mod info;
+mod join;
 mod ls;
 mod order;
 mod output;
@@ -41,11 +42,12 @@ pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
+pub(crate) use join::{JoinArgs, MissingArg, UnusedArg, WithArgs};
 pub(crate) use ls::LsArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
-pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
-pub(crate) use reshard::ReshardArgs;
+pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg};
+pub(crate) use reshard::{AnewArgs, ReshardArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
@@ -68,6 +70,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pack(Box<PackArgs>),
     Reshard(Box<ReshardArgs>),
+    Join(Box<JoinArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),
     Cat(CatArgs),

@@ -13,6 +13,7 @@ mod diff;
 mod globs;
 mod index;
 mod info;
+mod join;
 mod ls;
 mod manual;
 mod pack;
@@ -44,7 +45,8 @@ use crate::progress::{Display, Style};
 pub(crate) fn log(command: &Command) -> Log {
     let output = match command {
         Command::Pack(args) => args.output,
-        Command::Reshard(args) => args.output,
+        Command::Reshard(args) => args.anew.output,
+        Command::Join(args) => args.anew.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
         Command::Unpack(args) => args.output,
@@ -73,6 +75,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
     let exit = match command {
         Command::Pack(args) => pack::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
+        Command::Join(args) => join::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),
         Command::Cat(args) => cat::run(args, log, &mut output),

@@ -8,7 +8,7 @@ use shardpack_store::{Source, Store};
 use crate::context::Context;
 use crate::execute::execute;
 use crate::group::{Samples, group};
-use crate::options::PackOptions;
+use crate::options::{Order, PackOptions};
 use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
 use crate::publish::{Prove, publish};
@@ -98,6 +98,12 @@ fn prepare<'s>(
     progress: &Progress,
 ) -> Result<Prepared<'s>> {
     options.check()?;
+    if let Order::Field | Order::Map = options.order {
+        return Err(Error::Usage(format!(
+            "--order {}: files have no such order; pack them, then use it with reshard",
+            options.order
+        )));
+    }
     progress.enter(Stage::Plan);
     let mut samples = group(source.listing(), options).map_err(|error| name(error, source))?;
     labels::assign(&mut samples, options)?;

@@ -29,6 +29,8 @@ pub(crate) struct Catalog {
     /// Names of their fields in the records.
     stored: Vec<String>,
     originals: Originals,
+    /// Files that are only looked into, in order: no field of what is made.
+    hidden: Vec<FileId>,
     samples: Vec<Row>,
     /// Whether a sample is taken; samples that are not are few, or were asked to be left out.
     taken: Vec<bool>,
@@ -37,6 +39,10 @@ pub(crate) struct Catalog {
     classes: BTreeMap<String, u64>,
     /// Names of the shards, for messages.
     names: Vec<String>,
+    /// Places of the samples that are taken, where the source was arranged.
+    pub(super) places: Vec<u32>,
+    /// The shard whose records are lines of a table, if there is one.
+    pub(super) table: Option<u32>,
     /// What was asked for, as flags and values.
     pub(super) described: BTreeMap<String, String>,
 }
@@ -108,9 +114,14 @@ impl Catalog {
     }
 
     /// Files and label of each sample that is taken.
-    pub(crate) fn samples(&self) -> impl Iterator<Item = (Range<FileId>, u32)> {
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (impl Iterator<Item = FileId>, u32)> {
         let numbers = (0..self.samples.len()).filter(|i| self.taken[*i]);
-        numbers.map(|i| (self.files(i), self.samples[i].label))
+        numbers.map(|i| (self.visible(i), self.samples[i].label))
+    }
+
+    /// Places of the samples that are taken; empty where the source was not arranged.
+    pub(crate) fn places(&self) -> &[u32] {
+        &self.places
     }
 
     /// The options that chose these samples.
@@ -131,17 +142,32 @@ impl Catalog {
     /// Compares what was read of a sample with what its source's index says of it.
     pub(crate) fn prove(&self, key: &str, bodies: &[Body], found: &[u32]) -> Result<()> {
         for (body, found) in bodies.iter().zip(found) {
-            let Body::File(file) = *body else { continue };
-            let wanted = self.listing.file(file).stamp as u32;
-            if *found != wanted {
-                let (_, field) = self.split(file);
-                let reason = format!(
-                    "field {field:?} has crc32c {found:08x}, the source's index says {wanted:08x}: damaged, or changed since it was indexed"
-                );
-                return Err(self.broken(file, reason).into_error(key));
+            if let Body::File(file) = *body {
+                self.compare(file, *found, || key.to_owned())?;
             }
         }
         Ok(())
+    }
+
+    /// Compares the crc32c of a body with what its source's index says of it.
+    pub(super) fn check(&self, file: FileId, found: u32) -> Result<()> {
+        self.compare(file, found, || {
+            let mut key = String::new();
+            self.key_of(file, &mut key);
+            key
+        })
+    }
+
+    fn compare(&self, file: FileId, found: u32, key: impl FnOnce() -> String) -> Result<()> {
+        let wanted = self.listing.file(file).stamp as u32;
+        if found == wanted {
+            return Ok(());
+        }
+        let field = self.field_name(file);
+        let reason = format!(
+            "field {field:?} has crc32c {found:08x}, the source's index says {wanted:08x}: damaged, or changed since it was indexed"
+        );
+        Err(self.broken(file, reason).into_error(&key()))
     }
 
     /// What is wrong with the record that holds a file.
@@ -158,6 +184,11 @@ impl Catalog {
     /// Shard of a file.
     pub(super) fn shard(&self, file: FileId) -> u32 {
         self.shards[file as usize]
+    }
+
+    /// Record of a file in its shard.
+    pub(super) fn record(&self, file: FileId) -> u32 {
+        self.records[file as usize]
     }
 
     /// Where the body of a file lies in its shard.
@@ -184,7 +215,9 @@ impl Catalog {
             + self.whole.capacity() * size_of::<Whole>()
             + self.originals.ends.capacity() * size_of::<(FileId, u64)>()
             + self.originals.text.capacity()
+            + self.hidden.capacity() * size_of::<FileId>()
             + self.samples.capacity() * size_of::<Row>()
+            + self.places.capacity() * size_of::<u32>()
             + self.taken.capacity()
             + self.ids.capacity() * size_of::<u64>()
     }
@@ -204,10 +237,29 @@ impl Catalog {
         self.samples[i].label
     }
 
-    /// Appends the key of sample `i` to `key`.
+    /// Files of sample `i` that become fields, taken or not.
+    pub(super) fn visible(&self, i: usize) -> impl Iterator<Item = FileId> {
+        self.files(i).filter(|file| self.hidden.binary_search(file).is_err())
+    }
+
+    /// The file of sample `i` that the source calls `stored`, and that is called `name` from now on,
+    /// if it is taken.
+    pub(super) fn field(&self, i: usize, stored: &str, name: &str) -> Option<FileId> {
+        let is_it = |file: &FileId| match self.hidden.binary_search(file) {
+            Ok(_) => self.field_name(*file) == stored,
+            Err(_) => self.field_name(*file) == name,
+        };
+        self.files(i).find(is_it)
+    }
+
+    /// Writes the key of sample `i` into `key`.
     pub(super) fn key(&self, i: usize, key: &mut String) {
+        self.key_of(self.samples[i].first, key);
+    }
+
+    /// Writes the key of the sample that a file belongs to into `key`.
+    pub(super) fn key_of(&self, id: FileId, key: &mut String) {
         key.clear();
-        let id = self.samples[i].first;
         let file = self.listing.file(id);
         if !file.dir.is_empty() {
             key.push_str(std::str::from_utf8(file.dir).unwrap_or_default());
@@ -218,13 +270,16 @@ impl Catalog {
 
     /// Shard and record of sample `i`, for messages.
     pub(super) fn whereabouts(&self, i: usize) -> String {
-        let first = self.samples[i].first as usize;
-        format!("{} record {}", self.names[self.shards[first] as usize], self.records[first])
+        // Fields that were added are in later shards.
+        let places = self.files(i).map(|f| (self.shards[f as usize], self.records[f as usize]));
+        let (shard, record) = places.min().unwrap_or_default();
+        let word = if self.table == Some(shard) { "line" } else { "record" };
+        format!("{} {word} {record}", self.names[shard as usize])
     }
 
     /// Bytes of a sample's bodies.
     pub(super) fn bytes(&self, i: usize) -> u64 {
-        self.files(i).map(|file| self.listing.file(file).len).fold(0, u64::saturating_add)
+        self.visible(i).map(|file| self.listing.file(file).len).fold(0, u64::saturating_add)
     }
 
     pub(super) fn is_taken(&self, i: usize) -> bool {
@@ -259,6 +314,11 @@ impl Catalog {
         ids.windows(2).any(|pair| pair[0] == pair[1])
     }
 
+    /// Name of the field that a file is.
+    pub(super) fn field_name(&self, file: FileId) -> &str {
+        self.split(file).1
+    }
+
     /// Key's last part and field of a file's name.
     fn split(&self, file: FileId) -> (&str, &str) {
         let name = self.listing.file(file).text.unwrap_or_default();
@@ -277,11 +337,23 @@ pub(super) struct CatalogBuilder {
     name: String,
 }
 
+/// The record that a field is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) shard: u32,
+    pub(super) number: u32,
+    /// Its offset and length.
+    pub(super) place: (u64, u64),
+}
+
 /// A field that a sample brings.
 #[derive(Clone, Debug)]
 pub(super) struct NewField<'a> {
     /// Its name from now on.
     pub(super) name: &'a str,
+    /// Whether it is only looked into.
+    pub(super) hidden: bool,
+    pub(super) from: Record,
     pub(super) offset: Option<u64>,
     pub(super) len: u64,
     pub(super) crc32c: u32,
@@ -299,10 +371,6 @@ pub(super) struct NewSample<'a> {
     pub(super) label: Label,
     /// Header id, where its format has one.
     pub(super) id: Option<u64>,
-    pub(super) shard: u32,
-    pub(super) record: u32,
-    /// Offset and length of the record.
-    pub(super) place: (u64, u64),
     /// At least one, sorted by name.
     pub(super) fields: &'a [NewField<'a>],
 }
@@ -319,10 +387,15 @@ impl CatalogBuilder {
         }
     }
 
-    /// Registers a shard; its number counts from 0.
-    pub(super) fn shard(&mut self, name: String) -> u32 {
+    /// Registers a shard; numbers count from 0.
+    pub(super) fn shard(&mut self, name: String) {
         self.catalog.names.push(name);
-        (self.catalog.names.len() - 1) as u32
+    }
+
+    /// Registers a table, whose lines are records, as the last shard.
+    pub(super) fn table(&mut self, name: String) {
+        self.catalog.table = Some(self.catalog.names.len() as u32);
+        self.catalog.names.push(name);
     }
 
     /// Adds classes; fails where another input numbers them otherwise.
@@ -342,6 +415,11 @@ impl CatalogBuilder {
             }
         }
         Ok(())
+    }
+
+    /// Number of the next sample.
+    pub(super) fn len(&self) -> usize {
+        self.catalog.samples.len()
     }
 
     /// Adds a sample.
@@ -368,12 +446,12 @@ impl CatalogBuilder {
             }
         };
         for field in sample.fields {
-            self.file(folder, stem, sample, field);
+            self.file(folder, stem, field);
         }
         Ok(())
     }
 
-    fn file(&mut self, folder: u32, stem: &str, sample: &NewSample<'_>, field: &NewField<'_>) {
+    fn file(&mut self, folder: u32, stem: &str, field: &NewField<'_>) {
         let catalog = &mut self.catalog;
         let id = catalog.cuts.len() as FileId;
         self.name.clear();
@@ -382,8 +460,11 @@ impl CatalogBuilder {
         self.name.push_str(field.name);
         self.listing.file(folder, self.name.as_bytes(), field.len, u64::from(field.crc32c));
         catalog.cuts.push(stem.len() as u32);
-        catalog.shards.push(sample.shard);
-        catalog.records.push(sample.record);
+        catalog.shards.push(field.from.shard);
+        catalog.records.push(field.from.number);
+        if field.hidden {
+            catalog.hidden.push(id);
+        }
         catalog.offsets.push(field.offset.unwrap_or(NOWHERE));
         if field.offset.is_none() {
             let known = catalog.stored.iter().position(|name| name == field.stored);
@@ -395,8 +476,8 @@ impl CatalogBuilder {
                 file: id,
                 field: field.number,
                 name: name as u32,
-                offset: sample.place.0,
-                len: sample.place.1,
+                offset: field.from.place.0,
+                len: field.from.place.1,
             });
         }
         if let Some(original) = field.original {
