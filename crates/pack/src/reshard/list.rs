@@ -21,7 +21,7 @@ pub(super) struct Lister<'a> {
     digest: Digest,
     samples: u64,
     deleted: u64,
-    fieldless: u64,
+    pub(super) fieldless: u64,
     clashing: Offenders,
     skipped: Vec<(String, u64)>,
     /// Samples that have a field already that would be added.

@@ -346,8 +346,9 @@ fn other(
             "samples"
         }
     };
+    let without = lister.fieldless;
     let listed = lister.finish()?;
-    Ok((Other::new(listed.catalog, &settings.name, word)?, listed.lens))
+    Ok((Other::new(listed.catalog, (&settings.name, word), without)?, listed.lens))
 }
 
 /// Header ids are carried where every input has them and no two samples share one.

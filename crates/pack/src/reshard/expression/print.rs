@@ -1,6 +1,6 @@
 //! Expressions as text that parses to the same again.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use super::parse::{WORDS, is_name};
 use super::{Comparison, Expression, Literal, Node, Of, Operand, Step, Term};
@@ -128,6 +128,16 @@ fn name(f: &mut Formatter<'_>, name: &str) -> fmt::Result {
     }
 }
 
+/// A backslash is doubled only where it would escape what follows, so that patterns stay readable.
 fn text(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
-    write!(f, "\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+    f.write_char('"')?;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escapes = c == '\\' && matches!(chars.peek(), None | Some('"' | '\\'));
+        if c == '"' || escapes {
+            f.write_char('\\')?;
+        }
+        f.write_char(c)?;
+    }
+    f.write_char('"')
 }

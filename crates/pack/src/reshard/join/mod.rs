@@ -9,6 +9,8 @@
 mod parquet;
 mod rows;
 mod table;
+#[cfg(all(test, feature = "parquet"))]
+mod tests;
 
 use shardpack_store::FileId;
 
@@ -65,19 +67,26 @@ pub(super) struct Other {
     catalog: Catalog,
     hashed: Vec<(u64, u32)>,
     used: Vec<bool>,
+    /// How many of them have nothing that is taken.
+    without: u64,
     key: String,
 }
 
 impl Other {
     /// Fails with [`Error::Refused`] where a key is there twice, naming both.
-    pub(super) fn new(catalog: Catalog, name: &str, word: &'static str) -> Result<Self> {
+    pub(super) fn new(
+        catalog: Catalog,
+        (name, word): (&str, &'static str),
+        without: u64,
+    ) -> Result<Self> {
         let hashed = hashes(&catalog);
         let rule = format!(
             "--with {name} has several {word} for one key, of which only one can be added; remove the others"
         );
         distinct(&catalog, &hashed, &rule)?;
         let used = vec![false; catalog.len()];
-        Ok(Self { name: name.to_owned(), word, catalog, hashed, used, key: String::new() })
+        let name = name.to_owned();
+        Ok(Self { name, word, catalog, hashed, used, without, key: String::new() })
     }
 
     /// The one that has `key`, which is used from now on.
@@ -123,7 +132,7 @@ impl Other {
     }
 
     /// What no sample took: counted, or an error.
-    pub(super) fn unused(&self, is_error: bool) -> Result<Option<(String, u64)>> {
+    pub(super) fn unused(&self, is_error: bool) -> Result<Vec<(String, u64)>> {
         let mut unused = Offenders::default();
         for i in (0..self.used.len()).filter(|i| !self.used[*i]) {
             unused.add(|| {
@@ -139,7 +148,11 @@ impl Other {
                 "--unused error: these {word} of {name} belong to no sample; remove them, or count them with --unused count"
             ))?;
         }
-        Ok((count > 0).then(|| (format!("{word} of {name} that belong to no sample"), count)))
+        let counted = [
+            (format!("{word} of {name} that belong to no sample"), count),
+            (format!("{word} of {name} without a value that is taken"), self.without),
+        ];
+        Ok(counted.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 }
 

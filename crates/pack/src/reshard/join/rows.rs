@@ -18,6 +18,8 @@ pub(super) enum Cell<'r> {
     Json(&'r str),
     /// Spelled as a number, of a table that does not tell numbers from texts.
     Numeric(&'r str),
+    /// What is neither text nor JSON, in words.
+    Unfit(&'static str),
 }
 
 /// Takes rows: the line, and column and value of each cell that has one. Columns stand in the same
@@ -157,6 +159,7 @@ mod tests {
                     Some(Cell::Text(text)) => format!(" {name}={text:?}"),
                     Some(Cell::Json(json)) => format!(" {name}={json}"),
                     Some(Cell::Numeric(text)) => format!(" {name}=#{text}"),
+                    Some(Cell::Unfit(what)) => format!(" {name}: {what}"),
                 });
             }
             rows.push('\n');

@@ -60,6 +60,8 @@ struct Found {
     name: String,
     /// Whether a row holds text there.
     text: bool,
+    /// What it holds that is neither text nor JSON.
+    unfit: Option<&'static str>,
 }
 
 /// What is taken of a table.
@@ -126,12 +128,15 @@ impl Table {
                 let number = match numbers.get(*column) {
                     Some(&number) => number,
                     None => {
-                        columns.push(Found { name: (*column).to_owned(), text: false });
+                        columns.push(Found::new(column));
                         numbers.insert((*column).to_owned(), columns.len() - 1);
                         columns.len() - 1
                     }
                 };
                 columns[number].text |= matches!(cell, Some(Cell::Text(_)));
+                if let Some(Cell::Unfit(what)) = cell {
+                    columns[number].unfit = Some(what);
+                }
             }
             match columns.len() > MOST_COLUMNS {
                 true => Err(bad(name, line, format!("more than {MOST_COLUMNS} columns"))),
@@ -164,6 +169,13 @@ impl Table {
                 })
                 .collect::<Result<Vec<_>>>()?,
         };
+        let unfit = |(number, _): &(usize, String)| columns[*number].unfit.map(|what| (*number, what));
+        if let Some((number, what)) = [(key, String::new())].iter().chain(&taken).find_map(unfit) {
+            return Err(Error::Usage(format!(
+                "{name}: column {:?} holds {what}, which no field is made of; name the columns to take with --column",
+                columns[number].name
+            )));
+        }
         if self.as_json.is_none() {
             taken.sort_by(|a, b| a.1.cmp(&b.1));
             distinct(&columns, &taken, name)?;
@@ -196,6 +208,10 @@ fn distinct(columns: &[Found], taken: &[(usize, String)], name: &str) -> Result<
 }
 
 impl Found {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), text: false, unfit: None }
+    }
+
     /// The field that it becomes unless told otherwise.
     fn field(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -237,6 +253,7 @@ impl Plan {
                 Cell::Json(json) => object.extend(json.as_bytes()),
                 Cell::Numeric(number) if !column.text => object.extend(number.as_bytes()),
                 Cell::Numeric(value) | Cell::Text(value) => object.extend(text(value)),
+                Cell::Unfit(_) => {} // refused before
             }
         }
         object.push(b'}');
@@ -254,6 +271,7 @@ fn key(cell: Option<Cell<'_>>) -> Option<&str> {
     match cell? {
         Cell::Text(key) | Cell::Numeric(key) => Some(key).filter(|key| !key.is_empty()),
         Cell::Json(json) => Some(json).filter(|json| json.starts_with(|c: char| c == '-' || c.is_ascii_digit())),
+        Cell::Unfit(_) => None,
     }
 }
 
