@@ -6,6 +6,7 @@
 import datetime
 import pathlib
 
+import numpy
 import pandas
 import pyarrow
 import pyarrow.parquet
@@ -17,7 +18,7 @@ table = pandas.DataFrame({
     "key": ["cat/00", "dog/01", "bird/02"],
     "caption": ['a "cat"', None, "é"],
     "width": pandas.array([640, -1, 0], dtype="int16"),
-    "big": pandas.array([2**64 - 1, 0, 1], dtype="uint64"),
+    "big": numpy.array([2**64 - 1, 0, 1], dtype="uint64"),
     "ratio": pandas.array([0.1, 1.5, 2.0], dtype="float32"),
     "score": [0.5, float("nan"), float("inf")],
     "good": [True, False, True],

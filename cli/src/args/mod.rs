@@ -42,7 +42,7 @@ pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
-pub(crate) use join::{JoinArgs, MissingArg, UnusedArg, WithArgs};
+pub(crate) use join::{JoinArgs, UnusedArg, WithArgs};
 pub(crate) use ls::LsArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};

@@ -48,7 +48,7 @@ pub(super) fn dedupe(
 ) -> Result<()> {
     let Some(rule) = rule else { return Ok(()) };
     let catalog = source.catalog();
-    let groups = candidates(catalog, rule);
+    let groups = candidates(catalog, rule)?;
     let work = |i: usize| split(source, rule, groups.get(i).map_or(&[], Vec::as_slice), reading);
     let found = each(groups.len(), reading.depth, reading.progress, work);
     reading.progress.reset();
@@ -66,11 +66,14 @@ pub(super) fn dedupe(
 }
 
 /// Samples that may be the same, each group in the order of keys.
-fn candidates(catalog: &Catalog, rule: &Dedupe) -> Vec<Vec<usize>> {
+fn candidates(catalog: &Catalog, rule: &Dedupe) -> Result<Vec<Vec<usize>>> {
     let mut ids: Vec<(u128, usize)> = (0..catalog.len())
         .filter(|i| catalog.is_taken(*i))
         .filter_map(|i| Some((identity(catalog, rule, i)?, i)))
         .collect();
+    if let (Dedupe::Field(name), true) = (rule, ids.is_empty()) {
+        return Err(Error::NotFound(format!("--dedupe {name}: no sample that is taken has this field")));
+    }
     ids.sort_unstable();
     let groups = ids.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);
     let sorted = |group: &[(u128, usize)]| {
@@ -79,7 +82,7 @@ fn candidates(catalog: &Catalog, rule: &Dedupe) -> Vec<Vec<usize>> {
         keyed.sort();
         keyed.into_iter().map(|(_, i)| i).collect()
     };
-    groups.map(sorted).collect()
+    Ok(groups.map(sorted).collect())
 }
 
 /// Names, lengths and crc32c of what is compared.

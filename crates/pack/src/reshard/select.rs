@@ -24,7 +24,7 @@ pub struct Selection {
     /// Only these splits of the sources.
     pub splits: Vec<String>,
     /// Only samples for which this holds; fields by the names that they have in the sources, whether
-    /// they are taken or not.
+    /// they are taken or not, and before one of this name that is added.
     pub condition: Option<Expression>,
     /// What becomes of samples where a field that the condition or the arrangement looks into is no
     /// JSON.

@@ -13,7 +13,7 @@ use super::catalog::{Catalog, Place};
 use super::condition::by_condition;
 use super::dedupe::{SameSamples, dedupe};
 use super::index::{Bodies, Input, Looking};
-use super::join::{Join, Lacking, Missing, Other, Settings, Table, With, check_columns};
+use super::join::{Join, Lacking, Other, Settings, Table, With, check_columns};
 use super::list::{Listed, Lister};
 use super::merge::merge;
 use super::scratch::Scratch;
@@ -123,6 +123,41 @@ impl<'s> DatasetSource<'s> {
     /// have already, and for samples or rows without a partner where that is an error; with
     /// [`Usage`] for a table that is none.
     ///
+    /// ```
+    /// use shardpack_pack::{
+    ///     Dataset, DatasetSource, Join, Missing, PackOptions, Progress, Selection, SourceOptions, Table,
+    ///     TableKind, With, pack,
+    /// };
+    /// use shardpack_store::{MemoryStore, MemoryTree, PutMode, Source, Store};
+    ///
+    /// let files = MemoryTree::new([("1.jpg", "meow"), ("2.jpg", "woof")]);
+    /// let store = MemoryStore::new();
+    /// pack(&files, &store, &PackOptions::default(), &Progress::default())?;
+    /// let tables = MemoryStore::new();
+    /// tables.put("t.csv", b"key,caption\n1,a cat\n", PutMode::Create)?;
+    ///
+    /// let table = Table {
+    ///     object: tables.open("t.csv")?.into(),
+    ///     kind: TableKind::Csv,
+    ///     on: None,
+    ///     as_json: None,
+    /// };
+    /// let join = Join {
+    ///     with: With::Table(table),
+    ///     name: "t.csv".to_owned(),
+    ///     columns: Vec::new(),
+    ///     missing: Missing::Left,
+    ///     unused_is_error: false,
+    /// };
+    /// let inputs = vec![(Dataset::open(&store)?, "images".to_owned())];
+    /// let (all, how) = (Selection::default(), SourceOptions::default());
+    /// let source = DatasetSource::join(inputs, join, &all, &how, &Progress::default())?;
+    /// let mut names: Vec<String> = source.listing().iter().map(|file| file.display()).collect();
+    /// names.sort();
+    /// assert_eq!(names, ["1.caption.txt", "1.jpg", "2.jpg"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// [`Refused`]: crate::Error::Refused
     /// [`Usage`]: crate::Error::Usage
     pub fn join(
@@ -211,25 +246,12 @@ impl<'s> DatasetSource<'s> {
         let reading = Reading { depth: options.io_depth, memory: options.memory / 4, progress };
         merge(&mut self.catalog, selection.duplicates)?;
         by_label_and_size(&mut self.catalog, selection);
-        let mut described = selection.describe();
-        // What lacks a partner is looked for among what is left, but what must have one is first.
-        let (before, after) = match join {
-            Some((join, lacking)) => {
-                described.extend(join.describe());
-                self.notes.push(format!("fields were added from {}", join.name));
-                match join.missing {
-                    Missing::Error => (None, Some((join, lacking))),
-                    _ => (Some((join, lacking)), None),
-                }
-            }
-            None => (None, None),
-        };
-        if let Some((join, lacking)) = before {
-            lacking.settle(&mut self.catalog, &join)?;
-        }
         by_condition(self, selection, reading)?;
-        if let Some((join, lacking)) = after {
+        let mut described = selection.describe();
+        if let Some((join, lacking)) = join {
             lacking.settle(&mut self.catalog, &join)?;
+            described.extend(join.describe());
+            self.notes.push(format!("fields were added from {}", join.name));
         }
         dedupe(self, selection.dedupe.as_ref(), reading)?;
         by_hash(&mut self.catalog, selection);

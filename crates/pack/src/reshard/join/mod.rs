@@ -3,7 +3,8 @@
 //! What is added is listed first, as a catalog of its own. When the samples are listed, each takes
 //! its fields from there, with their places: from then on they are fields like all others, read from
 //! the other dataset's shards. The values of a table are written to a scratch file once, one after
-//! another, which is such a shard too.
+//! another, which is such a shard too. The other catalog costs as much a field as the samples' own, and
+//! is gone when these are listed.
 
 #[cfg(feature = "parquet")]
 mod parquet;
