@@ -71,16 +71,25 @@ fn columns_become_fields() {
     home.write("t.csv", CSV);
     home.write("t.jsonl", LINES);
     for format in ["webdataset", "tfrecord", "recordio", "recordio-protobuf"] {
-        let out = format!("join {format} out --missing left --format webdataset --order key --with");
+        let out =
+            format!("join {format} out --missing left --format webdataset --order key --with");
         home.line(&format!("pack src {format} --format {format} --target 2kB")).done();
         for (with, cat, dog) in [
-            ("t.csv", "caption.txt=a, b width.json=640 zip.txt=01234", "width.json=480.0 zip.txt=99"),
+            (
+                "t.csv",
+                "caption.txt=a, b width.json=640 zip.txt=01234",
+                "width.json=480.0 zip.txt=99",
+            ),
             (
                 "t.jsonl",
                 "box.json=[1,  2] caption.txt=a, b width.json=640 zip.txt=01234",
                 "width.json=480.0 zip.txt=99",
             ),
-            ("t.csv --column width --column Caption=txt", "txt=a, b width.json=640", "width.json=480.0"),
+            (
+                "t.csv --column width --column Caption=txt",
+                "txt=a, b width.json=640",
+                "width.json=480.0",
+            ),
             (
                 "t.csv --as json",
                 r#"json={"Caption":"a, b","width":640,"zip":"01234"}"#,
@@ -97,7 +106,8 @@ fn columns_become_fields() {
             assert!(report["notes"].to_string().contains("fields were added from"), "{report}");
             assert_eq!(added(&home, "out"), [cat, dog], "{format} with {with}");
             home.line("verify out").done();
-            let images = unpacked(&home, "out").into_iter().filter(|(name, _)| name.ends_with("jpg"));
+            let images =
+                unpacked(&home, "out").into_iter().filter(|(name, _)| name.ends_with("jpg"));
             home.line("unpack webdataset plain").done();
             assert_eq!(images.count(), home.files("plain").len());
             fs::remove_dir_all(home.path("plain")).expect("a folder");
@@ -136,7 +146,10 @@ fn parquet_gives_what_pandas_wrote() {
     assert_eq!(added(&home, "out"), ["n.json=1", "n.json=2"]);
     let bytes = fs::read(golden.join("snappy.parquet")).expect("a file");
     home.write("cut.parquet", &bytes[..bytes.len() - 9]);
-    told(&home.line("join one x --with cut.parquet"), &["cut.parquet: no Parquet that can be read"]);
+    told(
+        &home.line("join one x --with cut.parquet"),
+        &["cut.parquet: no Parquet that can be read"],
+    );
 }
 
 #[test]
@@ -172,10 +185,14 @@ fn another_dataset_adds_its_fields() {
             // The manifest tells how samples were chosen; all else is as if packed from files.
             let manifest = found.insert("manifest.json".into(), wanted["manifest.json"].clone());
             assert!(manifest.is_some());
-            let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+            let names =
+                |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&found), names(&wanted), "{left} with {right}");
-            let other: Vec<_> =
-                found.iter().filter(|(name, bytes)| wanted[*name] != **bytes).map(|f| f.0).collect();
+            let other: Vec<_> = found
+                .iter()
+                .filter(|(name, bytes)| wanted[*name] != **bytes)
+                .map(|f| f.0)
+                .collect();
             assert!(other.is_empty(), "{left} with {right}: other bytes in {other:?}");
             home.line("verify out --against both").done();
             fs::remove_dir_all(home.path("out")).expect("a folder");
@@ -203,7 +220,10 @@ fn partners_that_are_missing_are_named_or_counted() {
     let report = home.line("join one inner --with t.csv --missing inner --json").done().json();
     assert_eq!(report["samples"], 2);
     let skipped = report["skipped"].to_string();
-    assert!(skipped.contains("rows of") && skipped.contains("belong to no sample\",1"), "{skipped}");
+    assert!(
+        skipped.contains("rows of") && skipped.contains("belong to no sample\",1"),
+        "{skipped}"
+    );
     assert!(skipped.contains("has nothing for (--missing inner)\",10"), "{skipped}");
     let report = home.line("join one left --with t.csv --missing left --json").done().json();
     assert_eq!(report["samples"], 12);
@@ -217,7 +237,8 @@ fn partners_that_are_missing_are_named_or_counted() {
     home.write("keys", "cat/00\n");
     home.line("join one keys1 --with t.csv --keys keys --unused error").done();
     home.run(&["join", "one", "where1", "--with", "t.csv", "--where", "key < \"cat/02\""]).done();
-    let line = ["join", "one", "where2", "--with", "t.csv", "--missing", "left", "--json", "--where"];
+    let line =
+        ["join", "one", "where2", "--with", "t.csv", "--missing", "left", "--json", "--where"];
     let report = home.run(&[&line[..], &["`n.json` == 3"]].concat()).done().json();
     assert_eq!(report["samples"], 1);
 }
@@ -241,7 +262,10 @@ fn what_cannot_be_joined_is_refused_before_anything_is_written() {
     home.write("alone.csv", "key\na\n");
     home.write("t.csv", "key,n\ncat/00,1\n");
     for (line, words) in [
-        ("--with dup.csv", &["several rows for one key", "\"cat/00\"", "dup.csv line 2", "line 4"][..]),
+        (
+            "--with dup.csv",
+            &["several rows for one key", "\"cat/00\"", "dup.csv line 2", "line 4"][..],
+        ),
         ("--with dup.jsonl", &["\"a\"", "dup.jsonl line 1", "dup.jsonl line 2"]),
         ("--with two.csv", &["\"A b\" and \"a_b\"", "field a_b.json", "--column a_b=FIELD"]),
         ("--with odd.csv", &["column \"日\" gives no field's name", "--column 日=FIELD"]),
@@ -260,7 +284,12 @@ fn what_cannot_be_joined_is_refused_before_anything_is_written() {
         ("--with t.csv --as xml", &["write json"]),
         (
             "--with t.csv --column n=jpg --missing left",
-            &["samples have these fields already", "cat/00: jpg", "--column NAME=FIELD", "--drop-field"],
+            &[
+                "samples have these fields already",
+                "cat/00: jpg",
+                "--column NAME=FIELD",
+                "--drop-field",
+            ],
         ),
         ("--with copy", &["samples have these fields already", "12 in all"]),
         ("--with copy --on x", &["--on is for tables"]),
@@ -287,7 +316,8 @@ fn tables_and_datasets_on_s3_give_the_same_bytes() {
     cloud(&home, &server, &["pack", "src", "s3://bucket/one", "--target", "2kB"]).done();
     server.put("tables/t.csv", CSV.as_bytes().to_vec());
     let options = ["--missing", "left", "--target", "3kB", "--s3-prefix", "s3://x/y"];
-    cloud(&home, &server, &[&["join", "one", "here", "--with", "t.csv"][..], &options].concat()).done();
+    cloud(&home, &server, &[&["join", "one", "here", "--with", "t.csv"][..], &options].concat())
+        .done();
     let line = ["join", "s3://bucket/one", "s3://bucket/out", "--with", "s3://bucket/tables/t.csv"];
     cloud(&home, &server, &[&line[..], &options].concat()).done();
     let whole = home.files("here");
@@ -329,7 +359,9 @@ fn a_killed_join_is_finished_to_the_same_bytes() {
     // Another table is another run.
     let mut running = home.start(&JOIN.replace("OUT", "out"));
     let staging = home.path("out/.shardpack/index");
-    if running.until(|| fs::read_dir(&staging).is_ok_and(|folder| folder.count() > 1)) && running.kill() {
+    if running.until(|| fs::read_dir(&staging).is_ok_and(|folder| folder.count() > 1))
+        && running.kill()
+    {
         home.write("t.csv", table.replace("caption 7,", "caption 8,"));
         told(&home.line(&JOIN.replace("OUT", "out")), &["unfinished work of another run"]);
     }

@@ -101,15 +101,22 @@ fn what_is_no_json_is_named_or_counted() {
     home.line("pack src one --order key --format tfrecord").done();
     let line = ["reshard", "one", "out", "--where", "json.i < 5"];
     let ran = home.run(&line);
-    told(&ran, &["/one/shards/", "record 0", "\"cat/00\"", "field \"json\"", "--where-errors skip"]);
+    told(
+        &ran,
+        &["/one/shards/", "record 0", "\"cat/00\"", "field \"json\"", "--where-errors skip"],
+    );
     assert_eq!(ran.code, Some(2));
     assert!(!home.path("out").exists());
-    let report = home.run(&[&line[..], &["--where-errors", "skip", "--json"]].concat()).done().json();
+    let report =
+        home.run(&[&line[..], &["--where-errors", "skip", "--json"]].concat()).done().json();
     assert_eq!(report["samples"], 3);
     let skipped = report["skipped"].to_string();
     assert!(skipped.contains("no JSON (--where-errors skip)\",2"), "{skipped}");
     // Not looked into, it is no matter.
-    assert_eq!(count(&home, &["--where", "json.i < 5 and key != \"cat/00\" and key != \"dog/01\""]), 3);
+    assert_eq!(
+        count(&home, &["--where", "json.i < 5 and key != \"cat/00\" and key != \"dog/01\""]),
+        3
+    );
 
     // Another body than the index tells is damage, whatever the policy.
     let (name, mut bytes) =
@@ -117,7 +124,8 @@ fn what_is_no_json_is_named_or_counted() {
     let at = bytes.windows(7).position(|w| w == b"{\"i\": 2").expect("a JSON");
     bytes[at + 6] = b'9';
     home.write(&format!("one/{name}"), bytes);
-    let ran = home.run(&["reshard", "one", "bad", "--where", "json.i < 5", "--where-errors", "skip"]);
+    let ran =
+        home.run(&["reshard", "one", "bad", "--where", "json.i < 5", "--where-errors", "skip"]);
     told(&ran, &["crc32c", "\"cat/02\"", "record "]);
     assert_eq!(ran.code, Some(1));
 }
@@ -185,7 +193,10 @@ fn a_map_tells_the_order() {
     home.write("map", "dog/07\ncat/30\n\nno such key\ndog/01\n");
     let report = home.line("reshard one out --order map:map --json").done().json();
     let notes = report["notes"].to_string();
-    assert!(notes.contains("37 samples are not in map") && notes.contains("1 keys of map"), "{notes}");
+    assert!(
+        notes.contains("37 samples are not in map") && notes.contains("1 keys of map"),
+        "{notes}"
+    );
     let keys = keys(&home, "out");
     assert_eq!(keys[..4], ["dog/07", "cat/30", "dog/01", "cat/00"]);
     assert!(keys[3..].is_sorted());
@@ -214,7 +225,8 @@ fn of_samples_that_are_the_same_the_first_by_key_stays() {
             ("txt", "a c", vec![("a", vec!["b", "d", "e"], 3)]),
         ] {
             let _ = fs::remove_dir_all(home.path("out"));
-            let line = format!("reshard {format} out --dedupe {rule} --dedupe-report same --order key");
+            let line =
+                format!("reshard {format} out --dedupe {rule} --dedupe-report same --order key");
             home.line(&line).done();
             assert_eq!(keys(&home, "out").join(" "), left, "{format} {rule}");
             let told = fs::read_to_string(home.path("same")).expect("a report");
@@ -271,8 +283,12 @@ fn the_number_of_jobs_and_where_it_lies_change_no_byte() {
     let (home, server) = (Home::new(), S3Server::start());
     tree(&home);
     home.line("pack src one --labels folder --target 4kB").done();
-    cloud(&home, &server, &["pack", "src", "s3://bucket/one", "--labels", "folder", "--target", "4kB"])
-        .done();
+    cloud(
+        &home,
+        &server,
+        &["pack", "src", "s3://bucket/one", "--labels", "folder", "--target", "4kB"],
+    )
+    .done();
     let mut first: Option<BTreeMap<String, Vec<u8>>> = None;
     let options = ["--where", "json.i > 3", "--order", "field:json.n", "--dedupe", "content"];
     let more = ["--target", "3kB", "--s3-prefix", "s3://x/y"];

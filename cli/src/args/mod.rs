@@ -46,7 +46,9 @@ pub(crate) use join::{JoinArgs, UnusedArg, WithArgs};
 pub(crate) use ls::LsArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
-pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg};
+pub(crate) use pack::{
+    LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg,
+};
 pub(crate) use reshard::{AnewArgs, ReshardArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_pack::{
-    Error as PackError, Grouping, Labels, Order, PackOptions, PackReport, Policy, Progress, dry_run, pack,
+    Error as PackError, Grouping, Labels, Order, PackOptions, PackReport, Policy, Progress,
+    dry_run, pack,
 };
 use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
 

@@ -66,9 +66,7 @@ pub(super) fn anew(
     };
     let source = match &added {
         None => DatasetSource::open(inputs, &selection, &how, &progress)?,
-        Some(added) => {
-            DatasetSource::join(inputs, added.join()?, &selection, &how, &progress)?
-        }
+        Some(added) => DatasetSource::join(inputs, added.join()?, &selection, &how, &progress)?,
     };
     if let Some(file) = &args.select.dedupe_report {
         report_same(file, source.same_samples())?;

@@ -106,7 +106,9 @@ fn by_field(
         a.order(b, descending).then_with(|| by_key(catalog, *i, *j))
     });
     if missing > 0 {
-        source.notes.push(format!("{missing} samples have no value at {by}: they are last, by key"));
+        source
+            .notes
+            .push(format!("{missing} samples have no value at {by}: they are last, by key"));
     }
     Ok(ranked.into_iter().map(|(_, i)| i).collect())
 }
@@ -185,7 +187,9 @@ impl Rank {
 
     fn order(&self, other: &Self, descending: bool) -> Ordering {
         let within = match (self, other) {
-            (Self::Number(a), Self::Number(b)) => number(a).0.total_cmp(&number(b).0).then_with(|| number(a).1.cmp(&number(b).1)),
+            (Self::Number(a), Self::Number(b)) => {
+                number(a).0.total_cmp(&number(b).0).then_with(|| number(a).1.cmp(&number(b).1))
+            }
             (Self::Text(a), Self::Text(b)) => a.cmp(b),
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
             _ => return self.kind().cmp(&other.kind()),

@@ -40,8 +40,10 @@ pub(super) fn by_condition(
     let catalog = source.catalog();
     let fields = Fields::new(condition.named().into_iter().collect(), selection, catalog);
     let samples: Vec<usize> = (0..catalog.len()).filter(|i| catalog.is_taken(*i)).collect();
-    let known: Vec<Option<bool>> =
-        samples.par_iter().map(|&i| fields.with(catalog, i, None, |f| condition.holds(f))).collect();
+    let known: Vec<Option<bool>> = samples
+        .par_iter()
+        .map(|&i| fields.with(catalog, i, None, |f| condition.holds(f)))
+        .collect();
     let which = |wanted: Option<bool>| {
         let found = samples.iter().zip(&known).filter(move |(_, holds)| **holds == wanted);
         found.map(|(i, _)| *i).collect::<Vec<_>>()
@@ -146,7 +148,8 @@ impl<'f> Fields<'f> {
         let mut json = BTreeMap::new();
         for (name, file) in self.files(source.catalog(), sample) {
             let Some(body) = bodies.get(&file) else { continue };
-            let value = serde_json::from_slice(body).map_err(|error| not_json(source, file, name, &error))?;
+            let value = serde_json::from_slice(body)
+                .map_err(|error| not_json(source, file, name, &error))?;
             json.insert(name.to_owned(), value);
         }
         Ok(json)

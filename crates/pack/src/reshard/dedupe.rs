@@ -72,7 +72,9 @@ fn candidates(catalog: &Catalog, rule: &Dedupe) -> Result<Vec<Vec<usize>>> {
         .filter_map(|i| Some((identity(catalog, rule, i)?, i)))
         .collect();
     if let (Dedupe::Field(name), true) = (rule, ids.is_empty()) {
-        return Err(Error::NotFound(format!("--dedupe {name}: no sample that is taken has this field")));
+        return Err(Error::NotFound(format!(
+            "--dedupe {name}: no sample that is taken has this field"
+        )));
     }
     ids.sort_unstable();
     let groups = ids.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1);

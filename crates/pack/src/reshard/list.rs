@@ -78,7 +78,12 @@ impl<'a> Lister<'a> {
     }
 
     /// Lists the rows of a table as samples of the last shard.
-    pub(super) fn table(&mut self, table: &Table, join: &Settings, scratch: &Scratch) -> Result<()> {
+    pub(super) fn table(
+        &mut self,
+        table: &Table,
+        join: &Settings,
+        scratch: &Scratch,
+    ) -> Result<()> {
         let shard = self.lens.len() as u32 - 1;
         let columns = (&join.columns[..], join.name.as_str());
         let (len, without) = table.list(columns, (shard, scratch), &mut self.builder)?;

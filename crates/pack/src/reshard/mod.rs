@@ -60,9 +60,7 @@ use shardpack_store::{Source, Store};
 pub use arrange::Arrangement;
 pub(crate) use catalog::Catalog;
 pub use dedupe::{Dedupe, SameSamples};
-pub use expression::{
-    DEEPEST_EXPRESSION, Expression, ExpressionError, LONGEST_EXPRESSION, Term,
-};
+pub use expression::{DEEPEST_EXPRESSION, Expression, ExpressionError, LONGEST_EXPRESSION, Term};
 pub use join::{Column, Join, Missing, Table, TableKind, With};
 pub use select::{BadJson, Duplicates, Fold, Selection};
 pub(crate) use shards::Broken;
@@ -184,7 +182,11 @@ fn notes(source: &DatasetSource<'_>, samples: &Samples<'_>, format: &dyn Format)
     }
     let labelled = samples.labels.len() > 1;
     let fields = |name: &str| name == "webdataset";
-    let moved = source.inputs.iter().take(source.left).any(|i| fields(i.dataset.format()) != fields(format.name()));
+    let moved = source
+        .inputs
+        .iter()
+        .take(source.left)
+        .any(|i| fields(i.dataset.format()) != fields(format.name()));
     if labelled && moved {
         notes.push(
             "labels are fields in webdataset and labels elsewhere, which digests tell".into(),

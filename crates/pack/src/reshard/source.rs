@@ -19,10 +19,10 @@ use super::merge::merge;
 use super::scratch::Scratch;
 use super::select::{Selection, by_hash, by_label_and_size};
 use super::shards::Shards;
+use crate::Result;
 use crate::augmented::pour;
 use crate::dataset::Dataset;
 use crate::progress::{Progress, Stage};
-use crate::Result;
 
 /// How sources are listed and read.
 #[derive(Clone, Debug)]
@@ -188,7 +188,8 @@ impl<'s> DatasetSource<'s> {
             true => Some(Scratch::new(&options.scratch)?),
             false => None,
         };
-        let shards = Shards::new(shards().count() + usize::from(table.is_some()), options.memory / 4);
+        let shards =
+            Shards::new(shards().count() + usize::from(table.is_some()), options.memory / 4);
         let looking = Looking {
             jobs: options.jobs,
             memory: options.memory,
@@ -199,7 +200,9 @@ impl<'s> DatasetSource<'s> {
             progress,
         };
         let added = match &settings {
-            Some(settings) => Some(other(&inputs[left..], &inputs, table.as_ref(), settings, &looking)?),
+            Some(settings) => {
+                Some(other(&inputs[left..], &inputs, table.as_ref(), settings, &looking)?)
+            }
             None => None,
         };
         let table_name = table.as_ref().and(settings.as_ref()).map(|s| s.name.as_str());

@@ -80,7 +80,11 @@ impl CatalogBuilder {
     }
 
     /// Adds classes; fails where another input numbers them otherwise.
-    pub(in super::super) fn classes(&mut self, classes: &BTreeMap<String, u64>, input: &str) -> Result<()> {
+    pub(in super::super) fn classes(
+        &mut self,
+        classes: &BTreeMap<String, u64>,
+        input: &str,
+    ) -> Result<()> {
         for (name, &id) in classes {
             let known = self.catalog.classes.iter().find(|(n, i)| *n == name || **i == id);
             match known {

@@ -72,7 +72,7 @@ impl<'v> Scalar<'v> {
         match literal {
             Literal::Null => Self::Null,
             Literal::Bool(yes) => Self::Bool(*yes),
-            Literal::Number(number) => Self::Number(number.clone()),
+            Literal::Number(number) => Self::Number(number.value.clone()),
             Literal::Text(text) => Self::Text(text),
         }
     }
@@ -162,10 +162,9 @@ impl Node {
             Self::Contains(of, literal) => {
                 some(of, &|value| value.contains(&Scalar::literal(literal)))
             }
-            Self::Matches(of, pattern) => some(
-                of,
-                &|value| matches!(value, Scalar::Text(text) if pattern.0.is_match(text)),
-            ),
+            Self::Matches(of, pattern) => {
+                some(of, &|value| matches!(value, Scalar::Text(text) if pattern.0.is_match(text)))
+            }
         }
     }
 }

@@ -117,8 +117,30 @@ enum Operand {
 enum Literal {
     Null,
     Bool(bool),
-    Number(Number),
+    Number(Numeral),
     Text(String),
+}
+
+/// A number as it was spelled, which is what is printed, and as the parser of bodies reads it: that is
+/// fast and not exact to the last bit of a double, but the same spelling gives the same number.
+#[derive(Clone, Debug)]
+struct Numeral {
+    text: String,
+    value: Number,
+}
+
+impl PartialEq for Numeral {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl FromStr for Numeral {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> serde_json::Result<Self> {
+        Ok(Self { text: text.to_owned(), value: text.parse()? })
+    }
 }
 
 /// A pattern; two are equal when they are spelled alike.

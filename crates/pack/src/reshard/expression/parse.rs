@@ -1,13 +1,10 @@
 //! From text to expressions: tokens, and one function for each rule of the grammar.
 
-use std::str::FromStr;
-
 use regex::Regex;
-use serde_json::Number;
 
 use super::{
-    Comparison, DEEPEST_EXPRESSION, ExpressionError, LONGEST_EXPRESSION, Literal, Node, Of, Operand,
-    Pattern, Step,
+    Comparison, DEEPEST_EXPRESSION, ExpressionError, LONGEST_EXPRESSION, Literal, Node, Numeral,
+    Of, Operand, Pattern, Step,
 };
 
 /// Names that mean something else where a field's could stand.
@@ -37,14 +34,13 @@ enum Token {
     /// A name between backticks.
     Quoted(String),
     Text(String),
-    Number(Number),
+    Number(Numeral),
     Sign(&'static str),
     End,
 }
 
 /// Longer ones first, so that `<=` is not `<` and something else.
-const SIGNS: &[&str] =
-    &["==", "!=", "=~", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", ".", "="];
+const SIGNS: &[&str] = &["==", "!=", "=~", "<=", ">=", "<", ">", "(", ")", "[", "]", ",", ".", "="];
 
 type Result<T> = std::result::Result<T, Wrong>;
 
@@ -294,7 +290,7 @@ impl Parser<'_> {
                 steps.push(Step::Member(self.name()?));
             } else if self.take("[")? {
                 let number = match &self.token {
-                    Token::Number(number) => number.as_u64().and_then(|n| n.try_into().ok()),
+                    Token::Number(number) => number.value.as_u64().and_then(|n| n.try_into().ok()),
                     _ => None,
                 };
                 let Some(number) = number else {
@@ -347,7 +343,7 @@ fn read(text: &str) -> std::result::Result<(Token, usize), (usize, &'static str)
     if first.is_ascii_digit() || first == '-' {
         let in_number = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         let len = text.find(|c| !in_number(c)).unwrap_or(text.len());
-        return match Number::from_str(&text[..len]) {
+        return match text[..len].parse() {
             Ok(number) => Ok((Token::Number(number), len)),
             Err(_) => Err((0, "no number, as JSON writes them: 256, -0.5, 1e6")),
         };

@@ -115,7 +115,7 @@ impl Display for Literal {
         match self {
             Self::Null => f.write_str("null"),
             Self::Bool(yes) => yes.fmt(f),
-            Self::Number(number) => number.fmt(f),
+            Self::Number(number) => f.write_str(&number.text),
             Self::Text(value) => text(f, value),
         }
     }

@@ -167,7 +167,8 @@ impl Lacking {
         match join.missing {
             Missing::Left => Ok(()),
             Missing::Inner => {
-                let reason = format!("samples that {} has nothing for (--missing inner)", join.name);
+                let reason =
+                    format!("samples that {} has nothing for (--missing inner)", join.name);
                 catalog.leave_out(&reason, self.0);
                 Ok(())
             }

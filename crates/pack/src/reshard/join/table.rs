@@ -83,18 +83,22 @@ impl Table {
         builder: &mut CatalogBuilder,
     ) -> Result<(u64, u64)> {
         let plan = self.survey(columns, name)?;
-        let mut bodies = Bodies { upload: scratch.create(shard)?, scratch, buffer: Vec::new(), at: 0 };
+        let mut bodies =
+            Bodies { upload: scratch.create(shard)?, scratch, buffer: Vec::new(), at: 0 };
         let mut without = 0;
         self.rows(name, &mut |line, cells| {
             let row = plan.align(cells);
-            let key = key(row[plan.key])
-                .ok_or_else(|| bad(name, line, format!("no key in {:?}", plan.columns[plan.key].name)))?;
+            let key = key(row[plan.key]).ok_or_else(|| {
+                bad(name, line, format!("no key in {:?}", plan.columns[plan.key].name))
+            })?;
             let mut fields = Vec::with_capacity(plan.taken.len());
             match &self.as_json {
                 Some(field) => fields.push((field.as_str(), bodies.push(&plan.object(&row))?)),
                 None => {
                     for (column, field) in &plan.taken {
-                        if let Some(Cell::Text(body) | Cell::Json(body) | Cell::Numeric(body)) = row[*column] {
+                        if let Some(Cell::Text(body) | Cell::Json(body) | Cell::Numeric(body)) =
+                            row[*column]
+                        {
                             fields.push((field.as_str(), bodies.push(body.as_bytes())?));
                         }
                     }
@@ -169,7 +173,8 @@ impl Table {
                 })
                 .collect::<Result<Vec<_>>>()?,
         };
-        let unfit = |(number, _): &(usize, String)| columns[*number].unfit.map(|what| (*number, what));
+        let unfit =
+            |(number, _): &(usize, String)| columns[*number].unfit.map(|what| (*number, what));
         if let Some((number, what)) = [(key, String::new())].iter().chain(&taken).find_map(unfit) {
             return Err(Error::Usage(format!(
                 "{name}: column {:?} holds {what}, which no field is made of; name the columns to take with --column",
@@ -189,7 +194,9 @@ fn distinct(columns: &[Found], taken: &[(usize, String)], name: &str) -> Result<
     if taken.is_empty() {
         return Err(Error::Usage(format!("--with {name}: no column is left beside the key")));
     }
-    if let Some((column, _)) = taken.iter().find(|(_, field)| field.is_empty() || field.starts_with('.')) {
+    if let Some((column, _)) =
+        taken.iter().find(|(_, field)| field.is_empty() || field.starts_with('.'))
+    {
         let column = &columns[*column].name;
         return Err(Error::Usage(format!(
             "{name}: column {column:?} gives no field's name; give one with --column {column}=FIELD"
@@ -270,7 +277,9 @@ fn text(text: &str) -> Vec<u8> {
 fn key(cell: Option<Cell<'_>>) -> Option<&str> {
     match cell? {
         Cell::Text(key) | Cell::Numeric(key) => Some(key).filter(|key| !key.is_empty()),
-        Cell::Json(json) => Some(json).filter(|json| json.starts_with(|c: char| c == '-' || c.is_ascii_digit())),
+        Cell::Json(json) => {
+            Some(json).filter(|json| json.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+        }
         Cell::Unfit(_) => None,
     }
 }
