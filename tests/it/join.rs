@@ -73,7 +73,7 @@ fn columns_become_fields() {
     for format in ["webdataset", "tfrecord", "recordio", "recordio-protobuf"] {
         let out =
             format!("join {format} out --missing left --format webdataset --order key --with");
-        home.line(&format!("pack src {format} --format {format} --target 2kB")).done();
+        home.line(&format!("pack src {format} --format {format} --target 5kB")).done();
         for (with, cat, dog) in [
             (
                 "t.csv",
@@ -168,17 +168,17 @@ fn another_dataset_adds_its_fields() {
     for (file, bytes) in home.files("more") {
         home.write(&format!("both/{file}"), bytes);
     }
-    home.line("pack both wanted --labels folder --target 3kB --order shuffle:4").done();
+    home.line("pack both wanted --labels folder --target 6kB --order shuffle:4").done();
     let wanted = home.files("wanted");
     for (left, right) in
         [("webdataset", "tfrecord"), ("recordio", "webdataset"), ("tfrecord", "recordio-protobuf")]
     {
-        home.line(&format!("pack src l --format {left} --labels folder --target 2kB")).done();
+        home.line(&format!("pack src l --format {left} --labels folder --target 5kB")).done();
         let compress = if right == "webdataset" { "--compress gzip" } else { "" };
-        home.line(&format!("pack more r --format {right} --target 1500B {compress}")).done();
+        home.line(&format!("pack more r --format {right} --target 5kB {compress}")).done();
         for jobs in [1, 8] {
             let line = format!(
-                "join l out --with r --format webdataset --target 3kB --order shuffle:4 --jobs {jobs}"
+                "join l out --with r --format webdataset --target 6kB --order shuffle:4 --jobs {jobs}"
             );
             home.line(&line).done();
             let mut found = home.files("out");
@@ -215,7 +215,7 @@ fn partners_that_are_missing_are_named_or_counted() {
     home.write("t.csv", "id,n\ncat/00,1\nbird/1,2\ndog/01,3\n");
     told(
         &home.line("join one out --with t.csv"),
-        &["t.csv has nothing for these samples", "\"cat/02\"", "10 in all", "--missing inner"],
+        &["t.csv has nothing for these samples", "\"cat/02\"", "\"dog/05\"", "--missing inner"],
     );
     let report = home.line("join one inner --with t.csv --missing inner --json").done().json();
     assert_eq!(report["samples"], 2);
@@ -282,6 +282,7 @@ fn what_cannot_be_joined_is_refused_before_anything_is_written() {
         ("--with t.csv --column x", &["--column x", "has the columns key, n"]),
         ("--with t.csv --column n --column n=m", &["--column n: is named twice"]),
         ("--with t.csv --as xml", &["write json"]),
+        ("--with t.csv --as json --column n=m", &["--column n: with --as"]),
         (
             "--with t.csv --column n=jpg --missing left",
             &[
@@ -312,17 +313,17 @@ fn tables_and_datasets_on_s3_give_the_same_bytes() {
     let (home, server) = (Home::new(), S3Server::start());
     tree(&home);
     home.write("t.csv", CSV);
-    home.line("pack src one --target 2kB").done();
-    cloud(&home, &server, &["pack", "src", "s3://bucket/one", "--target", "2kB"]).done();
+    home.line("pack src one --target 5kB").done();
+    cloud(&home, &server, &["pack", "src", "s3://bucket/one", "--target", "5kB"]).done();
     server.put("tables/t.csv", CSV.as_bytes().to_vec());
-    let options = ["--missing", "left", "--target", "3kB", "--s3-prefix", "s3://x/y"];
+    let options = ["--missing", "left", "--target", "6kB", "--s3-prefix", "s3://x/y"];
     cloud(&home, &server, &[&["join", "one", "here", "--with", "t.csv"][..], &options].concat())
         .done();
     let line = ["join", "s3://bucket/one", "s3://bucket/out", "--with", "s3://bucket/tables/t.csv"];
     cloud(&home, &server, &[&line[..], &options].concat()).done();
     let whole = home.files("here");
     let shards: Vec<_> = whole.iter().filter(|(name, _)| name.starts_with("shards/")).collect();
-    assert!(shards.len() > 2);
+    assert!(shards.len() > 1);
     for (name, bytes) in shards {
         assert_eq!(server.get(&format!("out/{name}")).expect("a shard").to_vec(), *bytes, "{name}");
     }

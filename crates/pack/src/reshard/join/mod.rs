@@ -6,6 +6,7 @@
 //! another, which is such a shard too. The other catalog costs as much a field as the samples' own, and
 //! is gone when these are listed.
 
+mod columns;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;

@@ -1,6 +1,7 @@
 //! Rows of Parquet: columns of numbers, booleans and text.
 
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,18 +24,18 @@ const BATCH: usize = 1024;
 /// Rows, whose lines count from 1. Columns that cannot be told as text or JSON are there all the
 /// same, as [`Cell::Unfit`], and are not read.
 ///
-/// Columns are read one by one: the reader of whole rows panics at damage.
+/// Columns are read one by one: the reader of whole rows takes every value for granted.
 pub(super) fn rows(object: &Arc<dyn Object>, name: &str, take: &mut TakeRow<'_>) -> Result<()> {
     let broken =
         |e: ParquetError| Error::Usage(format!("{name}: no Parquet that can be read: {e}"));
-    let file = SerializedFileReader::new(File(Arc::clone(object))).map_err(broken)?;
+    let file = guarded(|| SerializedFileReader::new(File(Arc::clone(object)))).map_err(broken)?;
     let fields = file.metadata().file_metadata().schema().get_fields();
     let columns: Vec<(&str, Option<&'static str>)> =
         fields.iter().map(|column| (column.name(), unfit(column))).collect();
     let mut line = 0;
     for group in 0..file.num_row_groups() {
-        let group = file.get_row_group(group).map_err(broken)?;
-        let mut readers = readers(&*group, &columns).map_err(broken)?;
+        let group = guarded(|| file.get_row_group(group)).map_err(broken)?;
+        let mut readers = guarded(|| readers(&*group, &columns)).map_err(broken)?;
         let mut left = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
         while left > 0 {
             let count = left.min(BATCH);
@@ -42,7 +43,7 @@ pub(super) fn rows(object: &Arc<dyn Object>, name: &str, take: &mut TakeRow<'_>)
                 Some((column, reader)) => read(column, reader, count),
                 None => Ok(Vec::new()),
             };
-            let cells = readers.iter_mut().map(read).collect::<ParquetResult<Vec<_>>>();
+            let cells = guarded(|| readers.iter_mut().map(read).collect::<ParquetResult<Vec<_>>>());
             let cells = cells.map_err(|e| bad(name, line + 1, e))?;
             for row in 0..count {
                 line += 1;
@@ -58,6 +59,13 @@ pub(super) fn rows(object: &Arc<dyn Object>, name: &str, take: &mut TakeRow<'_>)
         }
     }
     Ok(())
+}
+
+/// Calls the library, which asserts instead of returning an error where some lengths in a file make
+/// no sense. What it worked on is not used any more then.
+fn guarded<T>(work: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(ParquetError::General("lengths in it make no sense".into())))
 }
 
 /// A column, and what reads it.

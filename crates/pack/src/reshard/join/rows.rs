@@ -19,6 +19,7 @@ pub(super) enum Cell<'r> {
     /// Spelled as a number, of a table that does not tell numbers from texts.
     Numeric(&'r str),
     /// What is neither text nor JSON, in words.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet has such values"))]
     Unfit(&'static str),
 }
 

@@ -3,7 +3,6 @@
 //! It is read twice: first for its columns and whether they hold text, then for its values, which go
 //! to a scratch file one after another.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use shardpack_dataset::{PIECE, ShardReader};
@@ -12,7 +11,8 @@ use shardpack_store::{Object, Upload};
 
 use super::super::catalog::{CatalogBuilder, NewField, NewSample, Record};
 use super::super::scratch::Scratch;
-use super::rows::{self, Cell, MOST_COLUMNS, TakeRow, bad};
+use super::columns::Columns;
+use super::rows::{self, Cell, TakeRow, bad};
 use crate::{Error, Result};
 
 /// A table with a row for each sample.
@@ -54,20 +54,9 @@ pub struct Column {
     pub field: Option<String>,
 }
 
-/// A column as it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
-    name: String,
-    /// Whether a row holds text there.
-    text: bool,
-    /// What it holds that is neither text nor JSON.
-    unfit: Option<&'static str>,
-}
-
 /// What is taken of a table.
 struct Plan {
-    columns: Vec<Found>,
-    numbers: HashMap<String, usize>,
+    columns: Columns,
     key: usize,
     /// Columns that are taken, and their fields, sorted by these.
     taken: Vec<(usize, String)>,
@@ -89,7 +78,7 @@ impl Table {
         self.rows(name, &mut |line, cells| {
             let row = plan.align(cells);
             let key = key(row[plan.key]).ok_or_else(|| {
-                bad(name, line, format!("no key in {:?}", plan.columns[plan.key].name))
+                bad(name, line, format!("no key in {:?}", plan.columns.name(plan.key)))
             })?;
             let mut fields = Vec::with_capacity(plan.taken.len());
             match &self.as_json {
@@ -126,118 +115,41 @@ impl Table {
 
     /// Finds the columns, and which are taken.
     fn survey(&self, wanted: &[Column], name: &str) -> Result<Plan> {
-        let (mut columns, mut numbers) = (Vec::<Found>::new(), HashMap::<String, usize>::new());
-        self.rows(name, &mut |line, cells| {
-            for (column, cell) in cells {
-                let number = match numbers.get(*column) {
-                    Some(&number) => number,
-                    None => {
-                        columns.push(Found::new(column));
-                        numbers.insert((*column).to_owned(), columns.len() - 1);
-                        columns.len() - 1
-                    }
-                };
-                columns[number].text |= matches!(cell, Some(Cell::Text(_)));
-                if let Some(Cell::Unfit(what)) = cell {
-                    columns[number].unfit = Some(what);
-                }
-            }
-            match columns.len() > MOST_COLUMNS {
-                true => Err(bad(name, line, format!("more than {MOST_COLUMNS} columns"))),
-                false => Ok(()),
-            }
-        })?;
-        if columns.is_empty() {
+        let mut columns = Columns::new(name);
+        self.rows(name, &mut |line, cells| columns.see(line, cells))?;
+        if columns.found().is_empty() {
             return Err(Error::Usage(format!("--with {name}: the table has no rows")));
         }
-        let find = |flag: &str, wanted: &str| {
-            numbers.get(wanted).copied().ok_or_else(|| {
-                let have: Vec<_> = columns.iter().map(|c| c.name.as_str()).collect();
-                Error::Usage(format!("{flag} {wanted}: {name} has the columns {}", have.join(", ")))
-            })
-        };
         let key = match (&self.on, self.kind) {
-            (Some(on), _) => find("--on", on)?,
-            (None, TableKind::JsonLines) => find("--on", "key")?,
-            (None, _) => numbers.get("key").copied().unwrap_or(0),
+            (Some(on), _) => columns.find("--on", on)?,
+            (None, TableKind::JsonLines) => columns.find("--on", "key")?,
+            (None, _) => columns.number("key").unwrap_or(0),
         };
-        let mut taken = match wanted.is_empty() {
-            true => (0..columns.len())
-                .filter(|i| *i != key)
-                .map(|i| (i, columns[i].field()))
-                .collect::<Vec<_>>(),
-            false => (wanted.iter())
-                .map(|column| {
-                    let number = find("--column", &column.name)?;
-                    Ok((number, column.field.clone().unwrap_or_else(|| columns[number].field())))
-                })
-                .collect::<Result<Vec<_>>>()?,
-        };
-        let unfit =
-            |(number, _): &(usize, String)| columns[*number].unfit.map(|what| (*number, what));
-        if let Some((number, what)) = [(key, String::new())].iter().chain(&taken).find_map(unfit) {
-            return Err(Error::Usage(format!(
-                "{name}: column {:?} holds {what}, which no field is made of; name the columns to take with --column",
-                columns[number].name
-            )));
-        }
+        let mut taken = columns.taken(wanted, key)?;
+        columns.refuse_unfit(key, &taken)?;
         if self.as_json.is_none() {
             taken.sort_by(|a, b| a.1.cmp(&b.1));
-            distinct(&columns, &taken, name)?;
+            columns.refuse_names(&taken)?;
+        } else if let Some(column) = wanted.iter().find(|column| column.field.is_some()) {
+            return Err(Error::Usage(format!(
+                "--column {}: with --as all columns are members of one field, called as they are",
+                column.name
+            )));
         }
-        Ok(Plan { columns, numbers, key, taken })
-    }
-}
-
-/// Refuses columns whose fields have no name, or the same.
-fn distinct(columns: &[Found], taken: &[(usize, String)], name: &str) -> Result<()> {
-    if taken.is_empty() {
-        return Err(Error::Usage(format!("--with {name}: no column is left beside the key")));
-    }
-    if let Some((column, _)) =
-        taken.iter().find(|(_, field)| field.is_empty() || field.starts_with('.'))
-    {
-        let column = &columns[*column].name;
-        return Err(Error::Usage(format!(
-            "{name}: column {column:?} gives no field's name; give one with --column {column}=FIELD"
-        )));
-    }
-    match taken.windows(2).find(|pair| pair[0].1 == pair[1].1) {
-        Some(pair) => {
-            let (a, b) = (&columns[pair[0].0].name, &columns[pair[1].0].name);
-            Err(Error::Usage(format!(
-                "{name}: columns {a:?} and {b:?} would both be field {}; give one another name with --column {b}=FIELD",
-                pair[0].1
-            )))
-        }
-        None => Ok(()),
-    }
-}
-
-impl Found {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), text: false, unfit: None }
-    }
-
-    /// The field that it becomes unless told otherwise.
-    fn field(&self) -> String {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let lower = |c: char| if plain(c) { c.to_ascii_lowercase() } else { '_' };
-        // `__key__` belongs to readers.
-        let name: String = self.name.chars().map(lower).skip_while(|c| *c == '_').collect();
-        format!("{name}.{}", if self.text { "txt" } else { "json" })
+        Ok(Plan { columns, key, taken })
     }
 }
 
 impl Plan {
     /// The cells of a row by the numbers of their columns.
     fn align<'r>(&self, cells: &[(&str, Option<Cell<'r>>)]) -> Vec<Option<Cell<'r>>> {
-        let mut row = vec![None; self.columns.len()];
+        let found = self.columns.found();
+        let mut row = vec![None; found.len()];
         for (place, (name, cell)) in cells.iter().enumerate() {
             // Mostly a row has all columns in their order.
-            let number = match self.columns.get(place) {
+            let number = match found.get(place) {
                 Some(column) if column.name == *name => Some(place),
-                _ => self.numbers.get(*name).copied(),
+                _ => self.columns.number(name),
             };
             if let Some(slot) = number.and_then(|number| row.get_mut(number)) {
                 *slot = *cell;
@@ -250,7 +162,9 @@ impl Plan {
     fn object(&self, row: &[Option<Cell<'_>>]) -> Vec<u8> {
         let mut object = b"{".to_vec();
         for (number, _) in &self.taken {
-            let (column, Some(cell)) = (&self.columns[*number], row[*number]) else { continue };
+            let (column, Some(cell)) = (&self.columns.found()[*number], row[*number]) else {
+                continue;
+            };
             if object.len() > 1 {
                 object.push(b',');
             }
