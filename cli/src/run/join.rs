@@ -42,7 +42,7 @@ impl<'a> Added<'a> {
         let args = self.args;
         Ok(Join {
             with: match &self.other {
-                Other::Dataset(place) => With::Dataset(place.dataset()?),
+                Other::Dataset(place) => With::Dataset(Box::new(place.dataset()?)),
                 Other::Table(object, kind) => With::Table(Table {
                     object: Arc::clone(object),
                     kind: *kind,

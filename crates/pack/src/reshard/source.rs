@@ -336,7 +336,7 @@ fn number<'s>(
     let (mut table, mut settings) = (None, None);
     if let Some(Join { with, name, columns, missing, unused_is_error }) = join {
         match with {
-            With::Dataset(dataset) => all.push((dataset, name.clone())),
+            With::Dataset(dataset) => all.push((*dataset, name.clone())),
             With::Table(rows) => table = Some(rows),
         }
         settings = Some(Settings { name, columns, missing, unused_is_error });

@@ -60,17 +60,17 @@ struct Parser<'t> {
 }
 
 pub(super) fn expression(text: &str) -> std::result::Result<Node, ExpressionError> {
-    whole(text, |parser| parser.any())
+    whole(text, Parser::any)
 }
 
 pub(super) fn term(text: &str) -> std::result::Result<Of, ExpressionError> {
-    whole(text, |parser| parser.of())
+    whole(text, Parser::of)
 }
 
 /// Parses all of `text` by a rule.
-fn whole<T>(
-    text: &str,
-    rule: impl FnOnce(&mut Parser<'_>) -> Result<T>,
+fn whole<'t, T>(
+    text: &'t str,
+    rule: impl FnOnce(&mut Parser<'t>) -> Result<T>,
 ) -> std::result::Result<T, ExpressionError> {
     let parsed = || {
         if text.len() > LONGEST_EXPRESSION {

@@ -20,7 +20,7 @@ impl Display for Term {
 impl Display for Node {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All(nodes) => joined(f, nodes, " and ", |n| n.is_joined()),
+            Self::All(nodes) => joined(f, nodes, " and ", Node::is_joined),
             Self::Any(nodes) => joined(f, nodes, " or ", |n| matches!(n, Self::Any(_))),
             Self::Not(node) => {
                 f.write_str("not ")?;

@@ -44,7 +44,7 @@ pub struct Join<'s> {
 #[derive(Debug)]
 pub enum With<'s> {
     /// Its fields are added; its labels are not.
-    Dataset(Dataset<'s>),
+    Dataset(Box<Dataset<'s>>),
     /// Values of its columns are added.
     Table(Table),
 }
