@@ -164,7 +164,7 @@ fn samples_are_sorted_by_a_value() {
         (keys(&home, order), home.line(&format!("info {order} --json")).done().json())
     };
     let (up, info) = sorted("json.n");
-    let n = |i: &u32| if i % 4 == 0 { u32::MAX } else { (i * 7) % 10 };
+    let n = |i: &u32| if i.is_multiple_of(4) { u32::MAX } else { (i * 7) % 10 };
     let mut want: Vec<(u32, String)> =
         up.iter().map(|key| (n(&key[4..].parse().unwrap()), key.clone())).collect();
     want.sort();
