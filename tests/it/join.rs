@@ -184,7 +184,6 @@ fn another_dataset_adds_its_fields() {
             let mut found = home.files("out");
             // The manifest tells how samples were chosen; all else is as if packed from files.
             let manifest = found.insert("manifest.json".into(), wanted["manifest.json"].clone());
-            assert!(manifest.is_some());
             let names =
                 |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&found), names(&wanted), "{left} with {right}");
@@ -194,6 +193,9 @@ fn another_dataset_adds_its_fields() {
                 .map(|f| f.0)
                 .collect();
             assert!(other.is_empty(), "{left} with {right}: other bytes in {other:?}");
+            let manifest = String::from_utf8(manifest.expect("a manifest")).expect("UTF-8");
+            let here = home.path("").display().to_string();
+            assert!(manifest.contains("\"missing\"") && !manifest.contains(&here), "{manifest}");
             home.line("verify out --against both").done();
             fs::remove_dir_all(home.path("out")).expect("a folder");
         }

@@ -253,7 +253,7 @@ impl<'s> DatasetSource<'s> {
         let mut described = selection.describe();
         if let Some((join, lacking)) = join {
             lacking.settle(&mut self.catalog, &join)?;
-            described.extend(join.describe());
+            described.extend([join.describe()]);
             self.notes.push(format!("fields were added from {}", join.name));
         }
         dedupe(self, selection.dedupe.as_ref(), reading)?;

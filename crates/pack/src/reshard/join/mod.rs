@@ -212,16 +212,15 @@ impl Settings {
         }
     }
 
-    /// The join as flags and values: what a rerun must agree with. What was added the fields tell.
-    pub(super) fn describe(&self) -> Vec<(String, String)> {
+    /// The join as flags and values: what a rerun must agree with. What was added is told by the
+    /// fields, whatever it is called and wherever it lies.
+    pub(super) fn describe(&self) -> (String, String) {
         let missing = match self.missing {
             Missing::Error => "error",
             Missing::Inner => "inner",
             Missing::Left => "left",
         };
-        [("with", self.name.as_str()), ("missing", missing)]
-            .map(|(flag, value)| (flag.to_owned(), value.to_owned()))
-            .into()
+        ("missing".to_owned(), missing.to_owned())
     }
 }
 
