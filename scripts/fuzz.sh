@@ -76,6 +76,10 @@ plant() {
     seed augmented_manifest "$s/augmented"
     printf '\x0a\x0d\x0a\x0b\x0a\x01\x61\x12\x06\x1a\x04\x08\x05\x08\x07' >"$s/example"
     seed example "$s/example"
+    printf '%s' 'json.width >= 256 and json.tags contains "cat" and not (label == "dog" or key =~ "^n\\d+")' \
+        >"$s/expression"
+    printf '%s' 'exists `a.b`.c[0] or len(jpg) in [1, 2.5, "x", null] and size != json.n' >"$s/expression2"
+    seed expression "$s/expression" "$s/expression2"
 }
 
 run() { # run TARGET

@@ -29,8 +29,9 @@ pub(crate) struct MapArgs {
     /// Samples that the map fails for
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = MapErrorsArg::Fail)]
     pub(crate) map_errors: MapErrorsArg,
-    /// A local folder for mapped samples, and for copies of compressed shards, which are read
-    /// decompressed: all of them lie there until the end [default: the system's temporary folder]
+    /// A local folder for mapped samples, copies of compressed shards, which are read decompressed, and
+    /// values of a joined table: all of them lie there until the end [default: the system's temporary
+    /// folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Run")]
     pub(crate) scratch: Option<PathBuf>,
     #[cfg(feature = "image")]

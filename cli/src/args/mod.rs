@@ -13,6 +13,7 @@ mod delete;
 mod diff;
 mod index;
 mod info;
+mod join;
 mod ls;
 mod map;
 mod merge;
@@ -47,6 +48,7 @@ pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
+pub(crate) use join::{JoinArgs, UnusedArg, WithArgs};
 pub(crate) use ls::LsArgs;
 pub(crate) use map::MapArgs;
 #[cfg(feature = "image")]
@@ -54,8 +56,10 @@ pub(crate) use map::{ColourArg, EncodingArg};
 pub(crate) use merge::MergeArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
-pub(crate) use pack::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SchemaArg};
-pub(crate) use reshard::{DuplicatesArg, ReshardArgs};
+pub(crate) use pack::{
+    LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg,
+};
+pub(crate) use reshard::{AnewArgs, DuplicatesArg, ReshardArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;
@@ -81,6 +85,7 @@ pub(crate) enum Command {
     Merge(Box<MergeArgs>),
     Compact(Box<CompactArgs>),
     Reshard(Box<ReshardArgs>),
+    Join(Box<JoinArgs>),
     Verify(Box<VerifyArgs>),
     Ls(LsArgs),
     Cat(CatArgs),

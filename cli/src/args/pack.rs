@@ -1,5 +1,6 @@
 //! `shardpack pack`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -7,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum, ValueHint};
 use regex::Regex;
 use shardpack_formats::{Compression, NAMES, Schema};
-use shardpack_pack::{ForeignIndex, Order, PackOptions, Split};
+use shardpack_pack::{ExpressionError, ForeignIndex, Order, PackOptions, Split, Term};
 use shardpack_store::Direct;
 
 use super::{MapArgs, OutputArgs, S3Args, SourceArgs};
@@ -126,9 +127,15 @@ pub(crate) struct LabelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Shards")]
 pub(crate) struct ShardArgs {
-    /// Order of samples: shuffle, shuffle:SEED, key, label or source
-    #[arg(long, value_parser = order, default_value_t = defaults().order)]
-    pub(crate) order: Order,
+    /// Order of samples: shuffle, shuffle:SEED, key, label or source; of datasets also field:VALUE
+    /// and map:FILE
+    ///
+    /// `field:json.score` sorts by a value of each sample, written as in --where: numbers, then
+    /// texts, then booleans; `field:json.score:desc` from the largest on. Samples without such a
+    /// value are last, equal ones stand in the order of their keys. `map:FILE`: as the keys in FILE,
+    /// one a line; samples that are not in it are last, by key.
+    #[arg(long, value_name = "ORDER", default_value_t = SampleOrder::Plain(defaults().order))]
+    pub(crate) order: SampleOrder,
     /// Split the dataset by a stable hash of the keys: train=0.9,val=0.1
     #[arg(long, value_name = "NAME=SHARE,...", value_parser = split, value_delimiter = ',')]
     pub(crate) split: Vec<Split>,
@@ -248,12 +255,47 @@ fn defaults() -> PackOptions {
     PackOptions::default()
 }
 
-fn order(text: &str) -> Result<Order, String> {
-    match text {
-        "shuffle" => Ok(Order::Shuffle(0)),
-        text => text.parse().map_err(|_| {
-            "write shuffle, shuffle:SEED (a number from 0 to 2^64-1), key, label or source".into()
-        }),
+/// In which order samples are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SampleOrder {
+    Plain(Order),
+    Field { by: Term, descending: bool },
+    Map(PathBuf),
+}
+
+impl FromStr for SampleOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(field) = text.strip_prefix("field:") {
+            let (by, descending) = match field.strip_suffix(":desc") {
+                Some(by) => (by, true),
+                None => (field, false),
+            };
+            let by = by.parse().map_err(|e: ExpressionError| e.to_string())?;
+            return Ok(Self::Field { by, descending });
+        }
+        match (text, text.strip_prefix("map:")) {
+            (_, Some(file)) if !file.is_empty() => Ok(Self::Map(file.into())),
+            ("shuffle", _) => Ok(Self::Plain(Order::Shuffle(0))),
+            // Only with what it is by.
+            ("field" | "map", _) => Err(ORDERS.into()),
+            _ => text.parse().map(Self::Plain).map_err(|_| ORDERS.into()),
+        }
+    }
+}
+
+const ORDERS: &str = "write shuffle, shuffle:SEED (a number from 0 to 2^64-1), key, label or source; of datasets also field:json.NAME, field:json.NAME:desc or map:FILE";
+
+impl fmt::Display for SampleOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(order) => order.fmt(f),
+            Self::Field { by, descending } => {
+                write!(f, "field:{by}{}", if *descending { ":desc" } else { "" })
+            }
+            Self::Map(file) => write!(f, "map:{}", file.display()),
+        }
     }
 }
 

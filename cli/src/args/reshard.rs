@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum, ValueHint};
 use shardpack_formats::{Compression, NAMES};
-use shardpack_pack::{Duplicates, Fold};
+use shardpack_pack::{Dedupe, Duplicates, Expression, Fold};
 
 use super::pack::{RefusalArg, RunArgs, SchemaArg, ShardArgs};
 use super::{MapArgs, OutputArgs, S3Args};
@@ -31,6 +31,13 @@ pub(crate) struct ReshardArgs {
     #[arg(value_name = "DST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) anew: AnewArgs,
+}
+
+/// What `reshard` and `join` have in common.
+#[derive(Debug, Args)]
+pub(crate) struct AnewArgs {
     #[command(flatten)]
     pub(crate) format: TargetArgs,
     #[command(flatten)]
@@ -93,6 +100,26 @@ pub(crate) struct SelectArgs {
     /// Only samples with this label: a class's name, a label's text or number; give it again for more
     #[arg(long, value_name = "LABEL", allow_hyphen_values = true)]
     pub(crate) label: Vec<String>,
+    /// Only samples for which EXPR holds: 'json.width >= 256 and not label == "dog"'
+    ///
+    /// `key`, `label`, `size` (bytes of all fields taken), `len(FIELD)`, and values in fields that hold
+    /// JSON: `json.tags[0]`, with backticks around other names: `` `meta.json`.width ``. Fields have
+    /// their names in SRC and need not be taken. Tests are ==, !=, <, <=, >, >=, `in [1, 2]`,
+    /// `contains "cat"` (a list, an object's member, a part of a text), `=~ "regex"` and
+    /// `exists json.width`; joined by `and`, `or`, `not` and parentheses. What is not there is equal
+    /// to nothing. Bodies are read only of samples that the other options leave.
+    #[arg(long = "where", value_name = "EXPR")]
+    pub(crate) condition: Option<Expression>,
+    /// Samples where a field that --where or --order looks into is no JSON
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = RefusalArg::Error)]
+    pub(crate) where_errors: RefusalArg,
+    /// Of samples with the same bytes take the first by key: `content` (all fields, and the label), or
+    /// a field's name
+    #[arg(long, value_name = "content|FIELD", value_parser = dedupe)]
+    pub(crate) dedupe: Option<Dedupe>,
+    /// Write a JSON object a line for each group of the same samples, before anything is packed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "dedupe")]
+    pub(crate) dedupe_report: Option<PathBuf>,
     /// Only samples whose fields have so many bytes in all, or more
     #[arg(long, value_name = "SIZE")]
     pub(crate) min_size: Option<ByteSize>,
@@ -193,6 +220,14 @@ impl From<DuplicatesArg> for Duplicates {
 impl SelectArgs {
     pub(crate) fn fold(&self) -> Option<Fold> {
         self.fold.map(|(part, parts)| Fold { part, parts, rest: self.fold_rest })
+    }
+}
+
+fn dedupe(text: &str) -> Result<Dedupe, String> {
+    match text {
+        "" => Err("write content, or the name of a field".into()),
+        "content" => Ok(Dedupe::Content),
+        field => Ok(Dedupe::Field(field.to_owned())),
     }
 }
 

@@ -15,6 +15,7 @@ mod diff;
 mod globs;
 mod index;
 mod info;
+mod join;
 mod ls;
 mod manual;
 mod map;
@@ -51,7 +52,8 @@ pub(crate) fn log(command: &Command) -> Log {
         Command::Append(args) => args.output,
         Command::Merge(args) => args.output,
         Command::Compact(args) => args.output,
-        Command::Reshard(args) => args.output,
+        Command::Reshard(args) => args.anew.output,
+        Command::Join(args) => args.anew.output,
         Command::Verify(args) => args.output,
         Command::Info(args) => args.output,
         Command::Unpack(args) => args.output,
@@ -83,6 +85,7 @@ pub(crate) fn run(command: &Command, log: Log) -> Result<Exit> {
         Command::Merge(args) => merge::run(args, log, &mut output),
         Command::Compact(args) => compact::run(args, log, &mut output),
         Command::Reshard(args) => reshard::run(args, log, &mut output),
+        Command::Join(args) => join::run(args, log, &mut output),
         Command::Verify(args) => verify::run(args, log, &mut output),
         Command::Ls(args) => ls::run(args, log, &mut output),
         Command::Cat(args) => cat::run(args, log, &mut output),

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use shardpack_formats::{Compression, FormatOptions, Schema};
 use shardpack_pack::{
-    Error as PackError, Grouping, Labels, PackOptions, PackReport, Policy, Progress, dry_run, pack,
+    Error as PackError, Grouping, Labels, Order, PackOptions, PackReport, Policy, Progress,
+    dry_run, pack,
 };
 use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
 
 use super::{destination, map, plan, s3, shuffle_score, source};
-use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs};
+use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
@@ -133,7 +134,7 @@ fn options(args: &PackArgs) -> Result<PackOptions> {
         label_key: labels.label_key.clone(),
         label_columns: labels.label_column.clone(),
         unlabelled: policy(labels.unlabelled),
-        order: shards.order,
+        order: order(&shards.order)?,
         splits: shards.split.clone(),
         target: shards.target.0,
         max_samples: shards.max_samples,
@@ -189,6 +190,14 @@ fn grouping(pattern: Option<&regex::Regex>) -> Result<Grouping> {
         }
     }
     Ok(Grouping::Pattern(pattern.clone()))
+}
+
+fn order(order: &SampleOrder) -> Result<Order> {
+    match order {
+        SampleOrder::Plain(order) => Ok(*order),
+        other => Err(Failure::new(format!("--order {other}: files have no such order"))
+            .hint("pack them in any order, then give it to shardpack reshard")),
+    }
 }
 
 /// Fields are in lower case, as readers fold them.

@@ -30,6 +30,8 @@ pub(crate) struct Samples<'l> {
     pub(crate) classes: BTreeMap<String, u64>,
     /// Header ids given by a `.lst`, by sample; empty without one.
     pub(crate) ids: Vec<u64>,
+    /// Places given by a source that is arranged, by sample; empty without one.
+    places: Vec<u32>,
     /// What was left out, by reason.
     pub(crate) skipped: Vec<(String, u64)>,
     /// What is known of samples that were packed before.
@@ -63,6 +65,7 @@ pub(crate) fn group<'l>(listing: &'l Listing, options: &PackOptions) -> Result<S
         labels: vec![Label::default()],
         classes: BTreeMap::new(),
         ids: Vec::new(),
+        places: Vec::new(),
         skipped: listing.skipped.clone(),
         catalog: None,
     };
@@ -94,6 +97,7 @@ impl<'l> Samples<'l> {
             labels: catalog.labels().to_vec(),
             classes: catalog.classes().clone(),
             ids: catalog.ids().to_vec(),
+            places: catalog.places().to_vec(),
             skipped: listing.skipped.clone(),
             catalog: Some(catalog),
         };
@@ -336,13 +340,10 @@ impl<'l> Samples<'l> {
                 members.extend_from_slice(self.members(i as SampleId));
             }
         }
-        if !self.ids.is_empty() {
-            let mut i = 0;
-            self.ids.retain(|_| {
-                i += 1;
-                keep(i - 1)
-            });
-        }
+        let mut kept = (0..).map(&keep);
+        self.ids.retain(|_| kept.next().unwrap_or(true));
+        let mut kept = (0..).map(&keep);
+        self.places.retain(|_| kept.next().unwrap_or(true));
         (self.rows, self.members) = (rows, members);
     }
 
@@ -353,6 +354,7 @@ impl<'l> Samples<'l> {
             + self.catalog.map_or(0, Catalog::memory)
             + self.rows.capacity() * size_of::<Row>()
             + self.members.capacity() * size_of::<FileId>()
+            + self.places.capacity() * size_of::<u32>()
     }
 
     /// Brings what is known of these samples into the cache. In shuffled order every sample is a
@@ -397,6 +399,9 @@ impl<'l> Samples<'l> {
             Order::Source => {
                 let first = |id: &SampleId| self.members(*id).iter().min().copied();
                 ids.par_sort_by_key(first);
+            }
+            Order::Field | Order::Map => {
+                ids.par_sort_by_key(|id| self.places.get(*id as usize).copied());
             }
         }
         ids

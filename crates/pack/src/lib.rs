@@ -59,7 +59,9 @@ pub use pack::{dry_run, pack};
 pub use progress::{Progress, Stage};
 pub use report::{PackReport, PlanReport, PlannedShard};
 pub use reshard::{
-    DatasetSource, Duplicates, Fold, ReshardReport, Selection, SourceOptions, dry_reshard, reshard,
+    Arrangement, BadJson, Column, DEEPEST_EXPRESSION, DatasetSource, Dedupe, Duplicates,
+    Expression, ExpressionError, Fold, Join, LONGEST_EXPRESSION, Missing, ReshardReport,
+    SameSamples, Selection, SourceOptions, Table, TableKind, Term, With, dry_reshard, reshard,
 };
 
 pub use shardpack_dataset::{Dataset, DatasetShard, ForeignOptions};

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::execute::execute;
 use crate::group::{Samples, group};
 use crate::map::Mapped;
-use crate::options::PackOptions;
+use crate::options::{Order, PackOptions};
 use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
 use crate::publish::{Prove, publish};
@@ -111,6 +111,12 @@ fn assemble<'s>(
     progress: &Progress,
 ) -> Result<Samples<'s>> {
     options.check()?;
+    if let Order::Field | Order::Map = options.order {
+        return Err(Error::Usage(format!(
+            "--order {}: files have no such order; pack them, then use it with reshard",
+            options.order
+        )));
+    }
     progress.enter(Stage::Plan);
     let mut samples = group(source.listing(), options).map_err(|error| name(error, source))?;
     labels::assign(&mut samples, options)?;

@@ -59,9 +59,13 @@ pub enum Order {
     Label,
     /// As the source lists them, or as found in shards that were not packed.
     Source,
+    /// Sorted by a value of their fields, equal ones by key.
+    Field,
+    /// As keys were listed in a file.
+    Map,
 }
 
-/// `shuffle:SEED`, `key`, `label` or `source`.
+/// `shuffle:SEED`, `key`, `label`, `source`, `field` or `map`.
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,6 +73,8 @@ impl fmt::Display for Order {
             Self::Key => f.write_str("key"),
             Self::Label => f.write_str("label"),
             Self::Source => f.write_str("source"),
+            Self::Field => f.write_str("field"),
+            Self::Map => f.write_str("map"),
         }
     }
 }
@@ -81,6 +87,8 @@ impl FromStr for Order {
             "key" => return Ok(Self::Key),
             "label" => return Ok(Self::Label),
             "source" => return Ok(Self::Source),
+            "field" => return Ok(Self::Field),
+            "map" => return Ok(Self::Map),
             _ => {}
         }
         text.strip_prefix("shuffle:")
@@ -89,7 +97,7 @@ impl FromStr for Order {
             .filter(|order| order.to_string() == text)
             .ok_or_else(|| {
                 Error::unsupported(format!(
-                    "order {text:?}; known: shuffle:SEED, key, label, source"
+                    "order {text:?}; known: shuffle:SEED, key, label, source, field, map"
                 ))
             })
     }

@@ -246,6 +246,7 @@ impl Rewrite<'_> {
         let how = SourceOptions {
             jobs: options.jobs,
             memory: options.memory,
+            io_depth: options.io_depth,
             scratch: options.scratch.clone(),
         };
         let source = DatasetSource::open(inputs, &Selection::default(), &how, progress)?;

@@ -20,7 +20,7 @@ use crate::group::{SampleId, Samples};
 use crate::options::PackOptions;
 use crate::parallel::each;
 use crate::progress::{Progress, Stage};
-use crate::reshard::{Catalog, CatalogBuilder, NewField, NewSample};
+use crate::reshard::{Catalog, CatalogBuilder, NewField, NewSample, Record};
 use crate::{Error, Result};
 
 /// Folders of maps in scratch start so.
@@ -247,6 +247,8 @@ impl<'a> Listed<'a> {
             self.places.push(place);
             fields.push(NewField {
                 name: &field.name,
+                hidden: false,
+                from: Record { shard: piece, number: sample, place: (0, 0) },
                 offset: Some(offset),
                 len: field.len,
                 crc32c: field.crc32c,
@@ -261,9 +263,6 @@ impl<'a> Listed<'a> {
             key: &row.key,
             label,
             id: self.samples.ids.get(sample as usize).copied(),
-            shard: piece,
-            record: sample,
-            place: (0, 0),
             fields: &fields,
         })
     }

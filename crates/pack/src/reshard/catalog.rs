@@ -1,14 +1,18 @@
 //! What is known of the samples that are taken, as arrays.
 
-use std::collections::{BTreeMap, HashMap};
+mod build;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use shardpack_formats::{Label, Position};
-use shardpack_store::{FileId, Listing, ListingBuilder};
+use shardpack_store::{FileId, Listing};
+
+pub(crate) use build::{CatalogBuilder, NewField, NewSample, Record};
 
 use super::shards::Broken;
+use crate::Result;
 use crate::plan::Body;
-use crate::{Error, Result};
 
 /// The samples of one or more datasets: their files, labels and places.
 ///
@@ -29,6 +33,8 @@ pub(crate) struct Catalog {
     /// Names of their fields in the records.
     stored: Vec<String>,
     originals: Originals,
+    /// Files that are only looked into, in order: no field of what is made.
+    hidden: Vec<FileId>,
     samples: Vec<Row>,
     /// Whether a sample is taken; samples that are not are few, or were asked to be left out.
     taken: Vec<bool>,
@@ -37,6 +43,10 @@ pub(crate) struct Catalog {
     classes: BTreeMap<String, u64>,
     /// Names of the shards, for messages.
     names: Vec<String>,
+    /// Places of the samples that are taken, where the source was arranged.
+    pub(super) places: Vec<u32>,
+    /// The shard whose records are lines of a table, if there is one.
+    pub(super) table: Option<u32>,
     /// What was asked for, as flags and values.
     pub(crate) described: BTreeMap<String, String>,
 }
@@ -108,9 +118,14 @@ impl Catalog {
     }
 
     /// Files and label of each sample that is taken.
-    pub(crate) fn samples(&self) -> impl Iterator<Item = (Range<FileId>, u32)> {
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (impl Iterator<Item = FileId>, u32)> {
         let numbers = (0..self.samples.len()).filter(|i| self.taken[*i]);
-        numbers.map(|i| (self.files(i), self.samples[i].label))
+        numbers.map(|i| (self.visible(i), self.samples[i].label))
+    }
+
+    /// Places of the samples that are taken; empty where the source was not arranged.
+    pub(crate) fn places(&self) -> &[u32] {
+        &self.places
     }
 
     /// The options that chose these samples.
@@ -131,17 +146,32 @@ impl Catalog {
     /// Compares what was read of a sample with what its source's index says of it.
     pub(crate) fn prove(&self, key: &str, bodies: &[Body], found: &[u32]) -> Result<()> {
         for (body, found) in bodies.iter().zip(found) {
-            let Body::File(file) = *body else { continue };
-            let wanted = self.listing.file(file).stamp as u32;
-            if *found != wanted {
-                let (_, field) = self.split(file);
-                let reason = format!(
-                    "field {field:?} has crc32c {found:08x}, the source's index says {wanted:08x}: damaged, or changed since it was indexed"
-                );
-                return Err(self.broken(file, reason).into_error(key));
+            if let Body::File(file) = *body {
+                self.compare(file, *found, || key.to_owned())?;
             }
         }
         Ok(())
+    }
+
+    /// Compares the crc32c of a body with what its source's index says of it.
+    pub(super) fn check(&self, file: FileId, found: u32) -> Result<()> {
+        self.compare(file, found, || {
+            let mut key = String::new();
+            self.key_of(file, &mut key);
+            key
+        })
+    }
+
+    fn compare(&self, file: FileId, found: u32, key: impl FnOnce() -> String) -> Result<()> {
+        let wanted = self.listing.file(file).stamp as u32;
+        if found == wanted {
+            return Ok(());
+        }
+        let field = self.field_name(file);
+        let reason = format!(
+            "field {field:?} has crc32c {found:08x}, the source's index says {wanted:08x}: damaged, or changed since it was indexed"
+        );
+        Err(self.broken(file, reason).into_error(&key()))
     }
 
     /// What is wrong with the record that holds a file.
@@ -158,6 +188,11 @@ impl Catalog {
     /// Shard of a file.
     pub(super) fn shard(&self, file: FileId) -> u32 {
         self.shards[file as usize]
+    }
+
+    /// Record of a file in its shard.
+    pub(super) fn record(&self, file: FileId) -> u32 {
+        self.records[file as usize]
     }
 
     /// Where the body of a file lies in its shard.
@@ -184,7 +219,9 @@ impl Catalog {
             + self.whole.capacity() * size_of::<Whole>()
             + self.originals.ends.capacity() * size_of::<(FileId, u64)>()
             + self.originals.text.capacity()
+            + self.hidden.capacity() * size_of::<FileId>()
             + self.samples.capacity() * size_of::<Row>()
+            + self.places.capacity() * size_of::<u32>()
             + self.taken.capacity()
             + self.ids.capacity() * size_of::<u64>()
     }
@@ -204,10 +241,29 @@ impl Catalog {
         self.samples[i].label
     }
 
-    /// Appends the key of sample `i` to `key`.
+    /// Files of sample `i` that become fields, taken or not.
+    pub(super) fn visible(&self, i: usize) -> impl Iterator<Item = FileId> {
+        self.files(i).filter(|file| self.hidden.binary_search(file).is_err())
+    }
+
+    /// The file of sample `i` that the source calls `stored`, and that is called `name` from now on,
+    /// if it is taken.
+    pub(super) fn field(&self, i: usize, stored: &str, name: &str) -> Option<FileId> {
+        let is_it = |file: &FileId| match self.hidden.binary_search(file) {
+            Ok(_) => self.field_name(*file) == stored,
+            Err(_) => self.field_name(*file) == name,
+        };
+        self.files(i).find(is_it)
+    }
+
+    /// Writes the key of sample `i` into `key`.
     pub(super) fn key(&self, i: usize, key: &mut String) {
+        self.key_of(self.samples[i].first, key);
+    }
+
+    /// Writes the key of the sample that a file belongs to into `key`.
+    pub(super) fn key_of(&self, id: FileId, key: &mut String) {
         key.clear();
-        let id = self.samples[i].first;
         let file = self.listing.file(id);
         if !file.dir.is_empty() {
             key.push_str(std::str::from_utf8(file.dir).unwrap_or_default());
@@ -218,13 +274,16 @@ impl Catalog {
 
     /// Shard and record of sample `i`, for messages.
     pub(super) fn whereabouts(&self, i: usize) -> String {
-        let first = self.samples[i].first as usize;
-        format!("{} record {}", self.names[self.shards[first] as usize], self.records[first])
+        // Fields that were added are in later shards.
+        let places = self.files(i).map(|f| (self.shards[f as usize], self.records[f as usize]));
+        let (shard, record) = places.min().unwrap_or_default();
+        let word = if self.table == Some(shard) { "line" } else { "record" };
+        format!("{} {word} {record}", self.names[shard as usize])
     }
 
     /// Bytes of a sample's bodies.
     pub(super) fn bytes(&self, i: usize) -> u64 {
-        self.files(i).map(|file| self.listing.file(file).len).fold(0, u64::saturating_add)
+        self.visible(i).map(|file| self.listing.file(file).len).fold(0, u64::saturating_add)
     }
 
     pub(super) fn is_taken(&self, i: usize) -> bool {
@@ -259,174 +318,15 @@ impl Catalog {
         ids.windows(2).any(|pair| pair[0] == pair[1])
     }
 
+    /// Name of the field that a file is.
+    pub(super) fn field_name(&self, file: FileId) -> &str {
+        self.split(file).1
+    }
+
     /// Key's last part and field of a file's name.
     fn split(&self, file: FileId) -> (&str, &str) {
         let name = self.listing.file(file).text.unwrap_or_default();
         let at = self.cuts[file as usize] as usize;
         (name.get(..at).unwrap_or_default(), name.get(at + 1..).unwrap_or_default())
-    }
-}
-
-/// Fills a [`Catalog`], sample by sample.
-#[derive(Debug)]
-pub(crate) struct CatalogBuilder {
-    catalog: Catalog,
-    listing: ListingBuilder,
-    folders: HashMap<String, u32>,
-    numbers: HashMap<(Vec<u64>, Option<String>), u32>,
-    name: String,
-}
-
-/// A field that a sample brings.
-#[derive(Clone, Debug)]
-pub(crate) struct NewField<'a> {
-    /// Its name from now on.
-    pub(crate) name: &'a str,
-    pub(crate) offset: Option<u64>,
-    pub(crate) len: u64,
-    pub(crate) crc32c: u32,
-    /// Its number in the record, and its name there.
-    pub(crate) number: u32,
-    pub(crate) stored: &'a str,
-    /// The name that its file had, or none for a label, where that is known.
-    pub(crate) original: Option<Option<&'a str>>,
-}
-
-/// A sample that is added.
-#[derive(Debug)]
-pub(crate) struct NewSample<'a> {
-    pub(crate) key: &'a str,
-    pub(crate) label: Label,
-    /// Header id, where its format has one.
-    pub(crate) id: Option<u64>,
-    pub(crate) shard: u32,
-    pub(crate) record: u32,
-    /// Offset and length of the record.
-    pub(crate) place: (u64, u64),
-    /// At least one, sorted by name.
-    pub(crate) fields: &'a [NewField<'a>],
-}
-
-impl CatalogBuilder {
-    pub(crate) fn new() -> Self {
-        let catalog = Catalog { labels: vec![Label::default()], ..Catalog::default() };
-        Self {
-            catalog,
-            listing: ListingBuilder::default(),
-            folders: HashMap::new(),
-            numbers: HashMap::new(),
-            name: String::new(),
-        }
-    }
-
-    /// Registers a shard; its number counts from 0.
-    pub(crate) fn shard(&mut self, name: String) -> u32 {
-        self.catalog.names.push(name);
-        (self.catalog.names.len() - 1) as u32
-    }
-
-    /// Adds classes; fails where another input numbers them otherwise.
-    pub(crate) fn classes(&mut self, classes: &BTreeMap<String, u64>, input: &str) -> Result<()> {
-        for (name, &id) in classes {
-            let known = self.catalog.classes.iter().find(|(n, i)| *n == name || **i == id);
-            match known {
-                Some((other, &at)) if other != name || at != id => {
-                    return Err(Error::Usage(format!(
-                        "class {name:?} is {id} in {input}, but {other:?} is {at} in a source before it: their labels mean different things; give one of them the other's class ids, or leave labels behind with --drop-labels"
-                    )));
-                }
-                Some(_) => {}
-                None => {
-                    self.catalog.classes.insert(name.clone(), id);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a sample.
-    pub(crate) fn push(&mut self, sample: &NewSample<'_>) -> Result<()> {
-        let first = self.catalog.cuts.len();
-        if u32::try_from(first + sample.fields.len()).is_err() {
-            return Err(Error::Usage("more than 2^32 fields: reshard in parts".into()));
-        }
-        let label = self.label(&sample.label);
-        self.catalog.samples.push(Row { first: first as u32, label });
-        self.catalog.taken.push(true);
-        self.catalog.ids.extend(sample.id);
-        // An empty folder would lose the slash of a key like "/a".
-        let (folder, stem) = match sample.key.rsplit_once('/') {
-            Some((folder, stem)) if !folder.is_empty() => (folder, stem),
-            _ => ("", sample.key),
-        };
-        let folder = match self.folders.get(folder) {
-            Some(&known) => known,
-            None => {
-                let new = self.listing.dir(folder.as_bytes());
-                self.folders.insert(folder.to_owned(), new);
-                new
-            }
-        };
-        for field in sample.fields {
-            self.file(folder, stem, sample, field);
-        }
-        Ok(())
-    }
-
-    fn file(&mut self, folder: u32, stem: &str, sample: &NewSample<'_>, field: &NewField<'_>) {
-        let catalog = &mut self.catalog;
-        let id = catalog.cuts.len() as FileId;
-        self.name.clear();
-        self.name.push_str(stem);
-        self.name.push('.');
-        self.name.push_str(field.name);
-        self.listing.file(folder, self.name.as_bytes(), field.len, u64::from(field.crc32c));
-        catalog.cuts.push(stem.len() as u32);
-        catalog.shards.push(sample.shard);
-        catalog.records.push(sample.record);
-        catalog.offsets.push(field.offset.unwrap_or(NOWHERE));
-        if field.offset.is_none() {
-            let known = catalog.stored.iter().position(|name| name == field.stored);
-            let name = known.unwrap_or_else(|| {
-                catalog.stored.push(field.stored.to_owned());
-                catalog.stored.len() - 1
-            });
-            catalog.whole.push(Whole {
-                file: id,
-                field: field.number,
-                name: name as u32,
-                offset: sample.place.0,
-                len: sample.place.1,
-            });
-        }
-        if let Some(original) = field.original {
-            let Originals { ends, text } = &mut catalog.originals;
-            text.push_str(original.unwrap_or_default());
-            ends.push((id, text.len() as u64));
-        }
-    }
-
-    /// Number of a label.
-    fn label(&mut self, label: &Label) -> u32 {
-        if label.is_empty() {
-            return 0;
-        }
-        let bits = label.values.iter().map(|v| v.to_bits()).collect();
-        let labels = &mut self.catalog.labels;
-        *self.numbers.entry((bits, label.text.clone())).or_insert_with(|| {
-            labels.push(label.clone());
-            (labels.len() - 1) as u32
-        })
-    }
-
-    /// The catalog, with what was left out so far and why.
-    pub(crate) fn finish(self, skipped: Vec<(String, u64)>) -> Catalog {
-        let mut catalog = self.catalog;
-        catalog.listing = self.listing.finish(skipped);
-        // Some inputs have header ids, some have none: then nobody's mean anything.
-        if catalog.ids.len() != catalog.samples.len() {
-            catalog.ids = Vec::new();
-        }
-        catalog
     }
 }

@@ -5,8 +5,9 @@
 //! that shard. Planning, units, writing, resuming and publishing know nothing else.
 //!
 //! ```text
-//! SRC ... -> index of each shard -> select -> merge -> catalog -> pack -> prove -> manifest
-//!            index.rs, labels.rs    select.rs merge.rs catalog.rs pack.rs  proof.rs
+//! SRC ... -> index of each shard -> join -> merge -> select -> arrange -> catalog -> pack -> prove -> manifest
+//!            index.rs, list.rs      join/   merge.rs select.rs arrange.rs catalog.rs pack.rs  proof.rs
+//!            labels.rs                               condition.rs dedupe.rs
 //! ```
 //!
 //! - An **input** is one SRC: a dataset with a manifest, or shards that something else wrote, which
@@ -19,6 +20,12 @@
 //! - A body that the format split or keeps in another form has no place of its own. Its record is
 //!   read and decoded each time it is wanted, within a share of the memory (`shards.rs`).
 //! - Compressed shards are decompressed once, into a scratch folder (`scratch.rs`).
+//! - Most is decided by names and lengths. What needs bodies (`bodies.rs`: `--where`, an order by a
+//!   field's value) reads them in stored order, many in flight, only of samples that are left by
+//!   then, and compares them with their crc32c. A field that is not taken but looked into is in the
+//!   catalog, hidden.
+//! - A **join** (`join/`) adds fields of another dataset or of a table, by key, while samples are
+//!   listed. From then on they are fields like all others.
 //! - **Proof**: an index has the crc32c of each body, and a body that has another one ends the run
 //!   with its shard, record and offset. Before the manifest is written, its digest must be the sum
 //!   of those that the indexes give for the samples taken, and the sources' manifests must be what
@@ -27,9 +34,16 @@
 //! Labels that a format carries as fields (`cls`) are labels again where the source says that they
 //! were: the next format carries them its own way.
 
+mod arrange;
+mod bodies;
 mod catalog;
+mod condition;
+mod dedupe;
+mod expression;
 mod index;
+mod join;
 mod labels;
+mod list;
 mod merge;
 pub(crate) mod proof;
 mod scratch;
@@ -43,8 +57,12 @@ use serde::Serialize;
 use shardpack_formats::Format;
 use shardpack_store::{Source, Store};
 
-pub(crate) use catalog::{Catalog, CatalogBuilder, NewField, NewSample};
-pub use select::{Duplicates, Fold, Selection};
+pub use arrange::Arrangement;
+pub(crate) use catalog::{Catalog, CatalogBuilder, NewField, NewSample, Record};
+pub use dedupe::{Dedupe, SameSamples};
+pub use expression::{DEEPEST_EXPRESSION, Expression, ExpressionError, LONGEST_EXPRESSION, Term};
+pub use join::{Column, Join, Missing, Table, TableKind, With};
+pub use select::{BadJson, Duplicates, Fold, Selection};
 pub(crate) use shards::Broken;
 pub use source::{DatasetSource, SourceOptions};
 
@@ -135,6 +153,7 @@ pub fn dry_reshard(
 /// The samples that are taken.
 fn chosen<'c>(source: &'c DatasetSource<'_>, options: &PackOptions) -> Result<Samples<'c>> {
     options.check()?;
+    arrange::agrees(source.catalog(), options.order)?;
     if options.labels.is_some() || !options.fields.is_empty() || !options.required.is_empty() {
         return Err(Error::Usage(
             "samples of a dataset have their labels and fields: choose with the selection".into(),
@@ -162,10 +181,10 @@ fn notes(
     format: &dyn Format,
     map: Option<&str>,
 ) -> Vec<String> {
-    let mut notes = match format.name() {
-        "recordio" => source.notes.clone(),
-        _ => Vec::new(),
-    };
+    let mut notes = source.notes.clone();
+    if format.name() == "recordio" {
+        notes.extend(source.ids_note.map(str::to_owned)); // only its header keeps them
+    }
     let described = source.catalog().described();
     let mut changed: Vec<_> = ["fields", "drop-field", "rename", "drop-labels"]
         .into_iter()
@@ -178,7 +197,11 @@ fn notes(
     }
     let labelled = samples.labels.len() > 1;
     let fields = |name: &str| name == "webdataset";
-    let moved = source.inputs.iter().any(|i| fields(i.dataset.format()) != fields(format.name()));
+    let moved = source
+        .inputs
+        .iter()
+        .take(source.left)
+        .any(|i| fields(i.dataset.format()) != fields(format.name()));
     if labelled && moved {
         notes.push(
             "labels are fields in webdataset and labels elsewhere, which digests tell".into(),

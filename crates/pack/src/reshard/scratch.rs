@@ -1,4 +1,5 @@
-//! Decompressed copies of compressed shards: a stream has no places.
+//! Copies that have places: compressed shards, which are streams, decompressed; and the values of a
+//! table that is joined.
 
 use std::fs;
 use std::io::{self, Read};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use shardpack_dataset::{PIECE, ShardReader};
 use shardpack_formats::Compression;
 use shardpack_store::{
-    Direct, Error as StoreError, ErrorKind, LocalOptions, LocalStore, Lock, Object, Store,
+    Direct, Error as StoreError, ErrorKind, LocalOptions, LocalStore, Lock, Object, Store, Upload,
 };
 
 use crate::{Error, Result};
@@ -61,6 +62,11 @@ impl Scratch {
         format!("{shard:010}")
     }
 
+    /// Starts a shard's copy.
+    pub(super) fn create(&self, shard: u32) -> Result<Box<dyn Upload>> {
+        self.store.create(&Self::key(shard), None).map_err(|e| self.named(e))
+    }
+
     /// Decompresses a shard; returns its length.
     pub(super) fn decompress(
         &self,
@@ -68,7 +74,7 @@ impl Scratch {
         object: &dyn Object,
         compression: Compression,
     ) -> Result<u64> {
-        let upload = self.store.create(&Self::key(shard), None).map_err(|e| self.named(e))?;
+        let upload = self.create(shard)?;
         let damaged = |e: io::Error| Error::Shard {
             shard: String::new(),
             reason: format!("its compressed stream: {e}"),
@@ -92,13 +98,13 @@ impl Scratch {
     }
 
     /// An error about a copy names the folder, which is what can be changed.
-    fn named(&self, error: StoreError) -> Error {
+    pub(super) fn named(&self, error: StoreError) -> Error {
         let below = self.folder.parent().unwrap_or(&self.folder);
         match error.kind() {
             ErrorKind::Full => StoreError::new(
                 ErrorKind::Full,
                 format!(
-                    "--scratch {}: compressed shards are decompressed there, all of them",
+                    "--scratch {}: compressed shards are decompressed there, all of them, and the values of a joined table lie there",
                     below.display()
                 ),
             )

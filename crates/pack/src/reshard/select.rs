@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use globset::GlobMatcher;
 use shardpack_formats::Label;
 
+use super::arrange::Arrangement;
 use super::catalog::Catalog;
+use super::dedupe::Dedupe;
+use super::expression::Expression;
 use crate::dataset::glob;
 use crate::{Error, Result, hash};
 
@@ -20,6 +23,16 @@ pub struct Selection {
     pub labels: Vec<String>,
     /// Only these splits of the sources.
     pub splits: Vec<String>,
+    /// Only samples for which this holds; fields by the names that they have in the sources, whether
+    /// they are taken or not, and before one of this name that is added.
+    pub condition: Option<Expression>,
+    /// What becomes of samples where a field that the condition or the arrangement looks into is no
+    /// JSON.
+    pub bad_json: BadJson,
+    /// Leaves out all but one, the first by key, of samples that are the same.
+    pub dedupe: Option<Dedupe>,
+    /// Puts samples in an order that keys and labels alone do not tell.
+    pub arrangement: Option<Arrangement>,
     /// Least bytes of a sample's bodies, of the fields that are taken.
     pub min_size: Option<u64>,
     /// Most of them.
@@ -56,6 +69,16 @@ pub enum Duplicates {
     First,
     /// The last one is taken.
     Last,
+}
+
+/// What becomes of a sample where a field that is looked into is no JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadJson {
+    /// An error that names shard, record and key.
+    #[default]
+    Error,
+    /// The condition does not hold, which is counted; in an order by this field it is last.
+    Skip,
 }
 
 /// A part of the samples, by a stable hash of their keys.
@@ -101,7 +124,32 @@ impl Selection {
         if let Some(both) = self.fields.iter().find(|field| self.drop_fields.contains(field)) {
             return usage(format!("{both} is in --fields and in --drop-field"));
         }
-        Ok(())
+        // By which name a field was stored, a listing does not tell any more.
+        let mixed = |field: &&str| {
+            let name = self.renamed(field);
+            self.rename.iter().any(|(old, new)| new == name && old != field)
+        };
+        match self.looked_at().find(mixed) {
+            Some(field) => usage(format!(
+                "--where and --order look at {field}, which --rename makes another field; rename in a second run"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Fields that the condition and the arrangement name.
+    fn looked_at(&self) -> impl Iterator<Item = &str> {
+        let named = self.condition.iter().flat_map(Expression::named);
+        let by = match &self.arrangement {
+            Some(Arrangement::Field { by, .. }) => by.field().map(|(field, _)| field),
+            _ => None,
+        };
+        named.chain(by)
+    }
+
+    /// Whether a field is looked at.
+    pub(super) fn looks_at(&self, field: &str) -> bool {
+        self.looked_at().any(|f| f == field)
     }
 
     /// The choices as flags and values: what a rerun must agree with.
@@ -122,6 +170,28 @@ impl Selection {
         put("glob", self.globs.join(" "));
         put("label", self.labels.join(","));
         put("split-from", self.splits.join(","));
+        put("where", self.condition.as_ref().map(Expression::to_string).unwrap_or_default());
+        put("where-errors", flag(self.bad_json == BadJson::Skip));
+        put(
+            "dedupe",
+            match &self.dedupe {
+                None => String::new(),
+                Some(Dedupe::Content) => "content".to_owned(),
+                Some(Dedupe::Field(field)) => format!("field {field}"),
+            },
+        );
+        put(
+            "order-by",
+            match &self.arrangement {
+                None => String::new(),
+                Some(Arrangement::Field { by, descending }) => {
+                    format!("{by}{}", if *descending { ":desc" } else { "" })
+                }
+                Some(Arrangement::Map { keys, .. }) => {
+                    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(keys.as_bytes()))
+                }
+            },
+        );
         put("min-size", number(self.min_size));
         put("max-size", number(self.max_size));
         put("fields", self.fields.join(","));

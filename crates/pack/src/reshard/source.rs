@@ -1,23 +1,28 @@
 //! Datasets as a source of files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use shardpack_formats::Compression;
 use shardpack_manifest::{Digest, Manifest};
-use shardpack_store::{Error as StoreError, ErrorKind, FileId, Listing, Sink, Source};
+use shardpack_store::{Error as StoreError, ErrorKind, FileId, Listing, Object, Sink, Source};
 
-use super::catalog::{Catalog, CatalogBuilder, NewField, NewSample, Place};
-use super::index::{Bodies, Input, Looking, ShardIndex, is_label};
+use super::arrange::arrange;
+use super::bodies::Reading;
+use super::catalog::{Catalog, Place};
+use super::condition::by_condition;
+use super::dedupe::{SameSamples, dedupe};
+use super::index::{Bodies, Input, Looking};
+use super::join::{Join, Lacking, Other, Settings, Table, With, check_columns};
+use super::list::{Listed, Lister};
 use super::merge::merge;
 use super::scratch::Scratch;
-use super::select::{ByKey, Selection, by_hash, by_label_and_size};
+use super::select::{Selection, by_hash, by_label_and_size};
 use super::shards::Shards;
+use crate::Result;
 use crate::augmented::pour;
-use crate::dataset::{Dataset, skipped_rows};
-use crate::error::Offenders;
-use crate::parallel::each;
+use crate::dataset::Dataset;
 use crate::progress::{Progress, Stage};
-use crate::{Error, Result};
 
 /// How sources are listed and read.
 #[derive(Clone, Debug)]
@@ -27,8 +32,10 @@ pub struct SourceOptions {
     /// Memory in bytes for looking at shards, and then a quarter of it for records that must be
     /// decoded. Default 512 MiB.
     pub memory: u64,
-    /// A local folder for decompressed copies of compressed shards. Default: the system's temporary
-    /// folder.
+    /// Most reads in flight of bodies that are looked into. Default 64.
+    pub io_depth: usize,
+    /// A local folder for decompressed copies of compressed shards and for the values of a joined
+    /// table. Default: the system's temporary folder.
     pub scratch: PathBuf,
 }
 
@@ -37,6 +44,7 @@ impl Default for SourceOptions {
         Self {
             jobs: crate::dataset::cores(),
             memory: crate::dataset::MEMORY,
+            io_depth: 64,
             scratch: std::env::temp_dir(),
         }
     }
@@ -67,7 +75,10 @@ impl Default for SourceOptions {
 /// ```
 #[derive(Debug)]
 pub struct DatasetSource<'s> {
+    /// The last one is that of a join, if a dataset is joined.
     pub(super) inputs: Vec<Input<'s>>,
+    /// How many of them hold the samples.
+    pub(super) left: usize,
     catalog: Catalog,
     shards: Shards,
     /// Length of what each shard's bodies are read from.
@@ -78,39 +89,107 @@ pub struct DatasetSource<'s> {
     pub(super) samples: u64,
     /// What is not as it was, and why.
     pub(super) notes: Vec<String>,
+    /// Why header ids are not as they were.
+    pub(super) ids_note: Option<&'static str>,
+    pub(super) same_samples: Vec<SameSamples>,
 }
 
 impl<'s> DatasetSource<'s> {
     /// Lists the samples of `inputs`, each with the name that messages call it, that `selection`
     /// takes.
     ///
-    /// Nothing but indexes is read of datasets that have them (and each distinct label that is a
-    /// field). Shards without are decoded from end to end. Fails with [`Error::Shard`] or
-    /// [`Error::Record`] at damage, with [`Error::Refused`] for keys of several samples, and with
-    /// [`Error::Usage`] for a selection that cannot be.
+    /// Nothing but indexes is read of datasets that have them, each distinct label that is a field,
+    /// and the bodies that `selection` looks into. Shards without are decoded from end to end. Fails
+    /// with [`Shard`] or [`Record`] at damage, with [`Refused`] for keys of several samples, and with
+    /// [`Usage`] for a selection that cannot be.
+    ///
+    /// [`Shard`]: crate::Error::Shard
+    /// [`Record`]: crate::Error::Record
+    /// [`Refused`]: crate::Error::Refused
+    /// [`Usage`]: crate::Error::Usage
     pub fn open(
         inputs: Vec<(Dataset<'s>, String)>,
         selection: &Selection,
         options: &SourceOptions,
         progress: &Progress,
     ) -> Result<Self> {
+        Self::open_with(inputs, None, selection, options, progress)
+    }
+
+    /// The same, with the fields that `join` adds. The selection says what is taken of `inputs`, and
+    /// may look into what is added.
+    ///
+    /// Fails with [`Refused`] for keys that the other side has twice, for fields that samples
+    /// have already, and for samples or rows without a partner where that is an error; with
+    /// [`Usage`] for a table that is none.
+    ///
+    /// ```
+    /// use shardpack_pack::{
+    ///     Dataset, DatasetSource, Join, Missing, PackOptions, Progress, Selection, SourceOptions, Table,
+    ///     TableKind, With, pack,
+    /// };
+    /// use shardpack_store::{MemoryStore, MemoryTree, PutMode, Source, Store};
+    ///
+    /// let files = MemoryTree::new([("1.jpg", "meow"), ("2.jpg", "woof")]);
+    /// let store = MemoryStore::new();
+    /// pack(&files, &store, &PackOptions::default(), &Progress::default())?;
+    /// let tables = MemoryStore::new();
+    /// tables.put("t.csv", b"key,caption\n1,a cat\n", PutMode::Create)?;
+    ///
+    /// let table = Table {
+    ///     object: tables.open("t.csv")?.into(),
+    ///     kind: TableKind::Csv,
+    ///     on: None,
+    ///     as_json: None,
+    /// };
+    /// let join = Join {
+    ///     with: With::Table(table),
+    ///     name: "t.csv".to_owned(),
+    ///     columns: Vec::new(),
+    ///     missing: Missing::Left,
+    ///     unused_is_error: false,
+    /// };
+    /// let inputs = vec![(Dataset::open(&store)?, "images".to_owned())];
+    /// let (all, how) = (Selection::default(), SourceOptions::default());
+    /// let source = DatasetSource::join(inputs, join, &all, &how, &Progress::default())?;
+    /// let mut names: Vec<String> = source.listing().iter().map(|file| file.display()).collect();
+    /// names.sort();
+    /// assert_eq!(names, ["1.caption.txt", "1.jpg", "2.jpg"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Refused`]: crate::Error::Refused
+    /// [`Usage`]: crate::Error::Usage
+    pub fn join(
+        inputs: Vec<(Dataset<'s>, String)>,
+        join: Join<'s>,
+        selection: &Selection,
+        options: &SourceOptions,
+        progress: &Progress,
+    ) -> Result<Self> {
+        check_columns(&join.columns)?;
+        Self::open_with(inputs, Some(join), selection, options, progress)
+    }
+
+    fn open_with(
+        inputs: Vec<(Dataset<'s>, String)>,
+        join: Option<Join<'s>>,
+        selection: &Selection,
+        options: &SourceOptions,
+        progress: &Progress,
+    ) -> Result<Self> {
         selection.check()?;
         progress.enter(Stage::Plan);
-        let mut first = 0;
-        let inputs: Vec<Input<'s>> = (inputs.into_iter())
-            .map(|(dataset, name)| {
-                let input = Input { first, name, dataset };
-                first += input.dataset.shards().len() as u32;
-                input
-            })
-            .collect();
+        let left = inputs.len();
+        let (inputs, table, settings) = number(inputs, join);
         let shards = || inputs.iter().flat_map(|input| input.dataset.shards());
-        let scratch = match shards().any(|shard| shard.compression != Compression::None) {
+        let packed = shards().any(|shard| shard.compression != Compression::None);
+        let scratch = match packed || table.is_some() {
             true => Some(Scratch::new(&options.scratch)?),
             false => None,
         };
-        let shards = Shards::new(shards().count(), options.memory / 4);
-        let mut lister = Lister::new(selection)?;
+        let shards =
+            Shards::new(shards().count() + usize::from(table.is_some()), options.memory / 4);
         let looking = Looking {
             jobs: options.jobs,
             memory: options.memory,
@@ -120,26 +199,108 @@ impl<'s> DatasetSource<'s> {
             bodies: &Bodies::default(),
             progress,
         };
-        for input in &inputs {
+        let added = match &settings {
+            Some(settings) => {
+                Some(other(&inputs[left..], &inputs, table.as_ref(), settings, &looking)?)
+            }
+            None => None,
+        };
+        let table_name = table.as_ref().and(settings.as_ref()).map(|s| s.name.as_str());
+        let mut lister = Lister::new(selection, &inputs, table_name)?;
+        let (other, lens) = added.unzip();
+        lister.join = other.zip(settings.as_ref());
+        for input in &inputs[..left] {
             lister.input(input, &looking)?;
         }
-        let Listed { mut catalog, lens, digest, samples } = lister.finish()?;
+        let mut listed = lister.finish()?;
         progress.reset();
-        merge(&mut catalog, selection.duplicates)?;
-        by_label_and_size(&mut catalog, selection);
-        by_hash(&mut catalog, selection);
-        let notes = settle_ids(&mut catalog, &inputs);
-        catalog.described = selection.describe();
-        Ok(Self { inputs, catalog, shards, lens, scratch, digest, samples, notes })
+        if let Some(lens) = lens {
+            // The other side's shards are the last ones.
+            let own: usize = inputs[..left].iter().map(|i| i.dataset.shards().len()).sum();
+            listed.lens.truncate(own);
+            listed.lens.extend(lens.into_iter().skip(own));
+        }
+        let Listed { catalog, digest, samples, lens, lacking } = listed;
+        let mut source = Self {
+            inputs,
+            left,
+            catalog,
+            shards,
+            lens,
+            scratch,
+            digest,
+            samples,
+            notes: Vec::new(),
+            ids_note: None,
+            same_samples: Vec::new(),
+        };
+        source.choose(selection, settings.map(|join| (join, lacking)), options, progress)?;
+        Ok(source)
+    }
+
+    /// Leaves out what the selection does not take, and arranges the rest.
+    fn choose(
+        &mut self,
+        selection: &Selection,
+        join: Option<(Settings, Lacking)>,
+        options: &SourceOptions,
+        progress: &Progress,
+    ) -> Result<()> {
+        let reading = Reading { depth: options.io_depth, memory: options.memory / 4, progress };
+        merge(&mut self.catalog, selection.duplicates)?;
+        by_label_and_size(&mut self.catalog, selection);
+        by_condition(self, selection, reading)?;
+        let mut described = selection.describe();
+        if let Some((join, lacking)) = join {
+            lacking.settle(&mut self.catalog, &join)?;
+            described.extend([join.describe()]);
+            self.notes.push(format!("fields were added from {}", join.name));
+        }
+        dedupe(self, selection.dedupe.as_ref(), reading)?;
+        by_hash(&mut self.catalog, selection);
+        settle_ids(self);
+        arrange(self, selection, reading)?;
+        self.catalog.described = described;
+        Ok(())
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
+    pub(super) fn catalog_mut(&mut self) -> &mut Catalog {
+        &mut self.catalog
+    }
+
     /// Digest of all samples of the sources that are not deleted.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Groups of samples that are the same, of which one was taken, in the order of keys: what
+    /// [`Selection::dedupe`] found.
+    pub fn same_samples(&self) -> &[SameSamples] {
+        &self.same_samples
+    }
+
+    /// Number of shards that are read.
+    pub(super) fn shard_count(&self) -> usize {
+        self.lens.len()
+    }
+
+    /// Opens what the bodies of a shard are read from.
+    pub(super) fn object(&self, shard: u32) -> shardpack_store::Result<Arc<dyn Object>> {
+        let len = self.lens[shard as usize];
+        match &self.scratch {
+            Some(scratch) if self.catalog.table == Some(shard) => {
+                let place = (scratch.store(), &*Scratch::key(shard));
+                self.shards.open(shard, place, len, self.catalog.name(shard))
+            }
+            scratch => {
+                let (input, number) = self.input(shard);
+                input.open(number, (&self.shards, scratch.as_ref()), len)
+            }
+        }
     }
 
     /// Fails when a source's manifest is no longer what it was: samples may have been deleted, or
@@ -166,15 +327,63 @@ impl<'s> DatasetSource<'s> {
     }
 }
 
+/// Numbers the shards of all inputs, those of a joined dataset last.
+fn number<'s>(
+    inputs: Vec<(Dataset<'s>, String)>,
+    join: Option<Join<'s>>,
+) -> (Vec<Input<'s>>, Option<Table>, Option<Settings>) {
+    let mut all = inputs;
+    let (mut table, mut settings) = (None, None);
+    if let Some(Join { with, name, columns, missing, unused_is_error }) = join {
+        match with {
+            With::Dataset(dataset) => all.push((*dataset, name.clone())),
+            With::Table(rows) => table = Some(rows),
+        }
+        settings = Some(Settings { name, columns, missing, unused_is_error });
+    }
+    let mut first = 0;
+    let number = |(dataset, name): (Dataset<'s>, String)| {
+        let input = Input { first, name, dataset };
+        first += input.dataset.shards().len() as u32;
+        input
+    };
+    (all.into_iter().map(number).collect(), table, settings)
+}
+
+/// Lists what is added: the samples of `right`, or the rows of a table. Gives the lengths of all
+/// shards too.
+fn other(
+    right: &[Input<'_>],
+    inputs: &[Input<'_>],
+    table: Option<&Table>,
+    settings: &Settings,
+    looking: &Looking<'_>,
+) -> Result<(Other, Vec<u64>)> {
+    let selection = settings.selection();
+    let mut lister = Lister::new(&selection, inputs, table.map(|_| settings.name.as_str()))?;
+    let word = match (table, looking.scratch) {
+        (Some(table), Some(scratch)) => {
+            lister.table(table, settings, scratch)?;
+            "rows"
+        }
+        _ => {
+            right.iter().try_for_each(|input| lister.input(input, looking))?;
+            "samples"
+        }
+    };
+    let without = lister.fieldless;
+    let listed = lister.finish()?;
+    Ok((Other::new(listed.catalog, (&settings.name, word), without)?, listed.lens))
+}
+
 /// Header ids are carried where every input has them and no two samples share one.
-fn settle_ids(catalog: &mut Catalog, inputs: &[Input<'_>]) -> Vec<String> {
-    let had = inputs.iter().any(|input| input.dataset.format() == "recordio");
+fn settle_ids(source: &mut DatasetSource<'_>) {
+    let had = source.inputs.iter().take(source.left).any(|i| i.dataset.format() == "recordio");
+    let catalog = &mut source.catalog;
     let keep = !catalog.ids().is_empty() && !catalog.ids_collide();
     catalog.settle_ids(keep);
-    match had && !keep {
-        true => vec!["header ids are given anew: not all samples have one of their own".into()],
-        false => Vec::new(),
-    }
+    source.ids_note = (had && !keep)
+        .then_some("header ids are given anew: not all samples have one of their own");
 }
 
 impl Source for DatasetSource<'_> {
@@ -197,9 +406,7 @@ impl Source for DatasetSource<'_> {
             return Err(StoreError::new(ErrorKind::Invalid { reason }, listed.display()));
         }
         let shard = self.catalog.shard(file);
-        let (input, number) = self.input(shard);
-        let scratch = (&self.shards, self.scratch.as_ref());
-        let object = input.open(number, scratch, self.lens[shard as usize])?;
+        let object = self.object(shard)?;
         let (whole, stored) = match self.catalog.place(file) {
             Place::At(offset) => {
                 let (at, end) = (offset + start, offset + start + len);
@@ -220,6 +427,7 @@ impl Source for DatasetSource<'_> {
             pour(body.get(range).unwrap_or_default(), sink)
         };
         let crc = listed.stamp as u32;
+        let (input, _) = self.input(shard);
         match self.shards.decoded(&input.dataset, object, (whole, stored), crc, take)? {
             Ok(()) => Ok(()),
             Err(reason) => Err(self.catalog.broken(file, reason).into_store()),
@@ -233,175 +441,5 @@ impl Source for DatasetSource<'_> {
             None => format!("{} (no manifest)", input.name),
         });
         each.collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Goes through the indexes, input after input.
-struct Lister<'a> {
-    selection: &'a Selection,
-    by_key: ByKey,
-    builder: CatalogBuilder,
-    lens: Vec<u64>,
-    digest: Digest,
-    samples: u64,
-    deleted: u64,
-    fieldless: u64,
-    clashing: Offenders,
-    skipped: Vec<(String, u64)>,
-}
-
-struct Listed {
-    catalog: Catalog,
-    lens: Vec<u64>,
-    digest: Digest,
-    samples: u64,
-}
-
-impl<'a> Lister<'a> {
-    fn new(selection: &'a Selection) -> Result<Self> {
-        Ok(Self {
-            selection,
-            by_key: ByKey::new(selection)?,
-            builder: CatalogBuilder::new(),
-            lens: Vec::new(),
-            digest: Digest::default(),
-            samples: 0,
-            deleted: 0,
-            fieldless: 0,
-            clashing: Offenders::default(),
-            skipped: Vec::new(),
-        })
-    }
-
-    /// Lists the samples of one input. A few indexes are in memory at a time.
-    fn input(&mut self, input: &Input<'_>, looking: &Looking<'_>) -> Result<()> {
-        let shards = input.dataset.shards();
-        if let Some(labels) = input.dataset.manifest().and_then(|m| m.labels.as_ref())
-            && !self.selection.drop_labels
-        {
-            self.builder.classes(&labels.classes, &input.name)?;
-        }
-        for (number, shard) in shards.iter().enumerate() {
-            self.builder.shard(input.shard_name(number));
-            self.lens.push(shard.bytes);
-        }
-        let wanted = self.splits(input)?;
-        let mut skipped = Vec::new();
-        for numbers in wanted.chunks(looking.jobs.max(1)) {
-            let work = |i: usize| input.look(numbers[i], looking);
-            let found = each(numbers.len(), looking.jobs, looking.progress, work)?;
-            for (&number, shard) in numbers.iter().zip(found) {
-                self.shard(input, number, &shard)?;
-                skipped.push(shard.skipped);
-            }
-        }
-        self.skipped.extend(skipped_rows(&skipped));
-        Ok(())
-    }
-
-    /// Numbers of the shards whose split is wanted.
-    fn splits(&self, input: &Input<'_>) -> Result<Vec<usize>> {
-        let shards = input.dataset.shards();
-        let wanted = &self.selection.splits;
-        let is_wanted = |split: &Option<String>| {
-            wanted.is_empty() || split.as_ref().is_some_and(|split| wanted.contains(split))
-        };
-        let numbers: Vec<usize> =
-            (0..shards.len()).filter(|i| is_wanted(&shards[*i].split)).collect();
-        if numbers.is_empty() && !shards.is_empty() {
-            let mut there: Vec<&str> = shards.iter().filter_map(|s| s.split.as_deref()).collect();
-            there.dedup();
-            let there = match there.is_empty() {
-                true => "it is not split".to_owned(),
-                false => format!("it has {}", there.join(", ")),
-            };
-            return Err(Error::NotFound(format!(
-                "--split-from {}: {} has no such split; {there}",
-                wanted.join(","),
-                input.name
-            )));
-        }
-        Ok(numbers)
-    }
-
-    fn shard(&mut self, input: &Input<'_>, number: usize, shard: &ShardIndex) -> Result<()> {
-        let global = input.first + number as u32;
-        self.lens[global as usize] = shard.len;
-        let name = input.shard_name(number);
-        let is_deleted = |i: usize, key: &str| input.dataset.is_deleted(number, i as u64, key);
-        self.digest += shard.digest(&name, |i, key| !is_deleted(i, key))?;
-        let ids = input.dataset.format() == "recordio";
-        for (i, record) in shard.index.iter().enumerate() {
-            if is_deleted(i, record.key) {
-                self.deleted += 1;
-                continue;
-            }
-            self.samples += 1;
-            if !self.by_key.takes(record.key) {
-                continue;
-            }
-            let any = self.selection.label_fields;
-            let carried = shard.label(i, &record, any);
-            let is_field =
-                |name: &str| carried.is_none() || !is_label(&shard.names, i as u64, name, any);
-            let mut fields = Vec::new();
-            for (number, field) in (0..).zip(record.fields.clone()) {
-                if !is_field(field.name) || !self.selection.takes(field.name) {
-                    continue;
-                }
-                let name = self.selection.renamed(field.name);
-                let original = match shard.names.is_empty() || name != field.name {
-                    true => None,
-                    false => shard.names.get(&(i as u64, field.name.to_owned())),
-                };
-                fields.push(NewField {
-                    name,
-                    offset: field.offset,
-                    len: field.len,
-                    crc32c: field.crc32c,
-                    number,
-                    stored: field.name,
-                    original: original.map(Option::as_deref),
-                });
-            }
-            fields.sort_by_key(|field| field.name);
-            if let Some(pair) = fields.windows(2).find(|pair| pair[0].name == pair[1].name) {
-                let (a, b) = (pair[0].stored, pair[1].stored);
-                self.clashing
-                    .add(|| format!("{}: {a} and {b} would be {}", record.key, pair[0].name));
-            }
-            if fields.is_empty() {
-                self.fieldless += 1;
-                continue;
-            }
-            let label = match self.selection.drop_labels {
-                true => Default::default(),
-                false => carried.unwrap_or_else(|| record.label.to_label()),
-            };
-            self.builder.push(&NewSample {
-                key: record.key,
-                label,
-                id: ids.then_some(record.id),
-                shard: global,
-                record: i as u32,
-                place: (record.offset, record.len),
-                fields: &fields,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Listed> {
-        self.clashing.refuse(
-            "two fields of a sample would have one name; change --rename, or leave one out",
-        )?;
-        let counted = [
-            ("samples that are deleted in the source".to_owned(), self.deleted),
-            ("samples without a field that is taken".to_owned(), self.fieldless),
-        ];
-        self.skipped.extend(counted.into_iter().filter(|(_, count)| *count > 0));
-        self.skipped.extend(self.by_key.skipped());
-        let catalog = self.builder.finish(self.skipped);
-        Ok(Listed { catalog, lens: self.lens, digest: self.digest, samples: self.samples })
     }
 }
