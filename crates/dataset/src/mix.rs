@@ -71,7 +71,7 @@ pub fn mixing(dataset: &Dataset<'_>, window: usize) -> Result<Vec<Mixing>> {
 }
 
 /// The same of a split that is planned: the number of each sample's label in order, 0 for none.
-/// None without a full window. Some 20 ns a sample.
+/// None without a full window. Costs a look-up a sample and a sort a window.
 pub fn planned(
     split: Option<String>,
     labels: impl Iterator<Item = u32>,

@@ -165,8 +165,8 @@ impl PlanReport {
     }
 }
 
-/// From the plan alone, so that nothing is read for it: some 20 ns a sample, and 100 ns a row of a
-/// table of labels.
+/// From the plan alone, so that nothing is read for it: a look-up a sample, and another one a row of
+/// a table of labels.
 fn mixing(samples: &Samples<'_>, plan: &Plan) -> Vec<Mixing> {
     if samples.labels.len() < 2 {
         return Vec::new(); // the first one is none

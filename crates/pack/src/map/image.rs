@@ -33,7 +33,8 @@ pub struct ImageOptions {
     /// Colours. Default: as they are.
     pub colour: Colour,
     /// Most pixels of a picture: one that claims more is an error before it is decoded. Default
-    /// 50 million; a pixel takes up to 8 bytes of memory, beside `--memory`.
+    /// 50 million; a pixel takes up to 8 bytes of memory while it is decoded, and copies of it as
+    /// much again, in each thread and beside `--memory`.
     pub max_pixels: u64,
 }
 
