@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use shardpack_manifest::{Digest, Event, Manifest};
+use shardpack_manifest::{Digest, Event, Index, Manifest};
 use shardpack_store::Store;
 
 use super::delete::places;
@@ -308,7 +308,7 @@ fn next_id(dataset: &Dataset<'_>) -> Result<u64> {
     if dataset.format() == "recordio" {
         for shard in 0..dataset.shards().len() {
             let index = shardpack_dataset::index(dataset, shard)?;
-            let ids = index.iter().flat_map(|index| index.iter()).map(|r| r.id.saturating_add(1));
+            let ids = index.iter().flat_map(Index::iter).map(|r| r.id.saturating_add(1));
             next = next.max(ids.max().unwrap_or(0));
         }
     }

@@ -172,7 +172,7 @@ impl Comparison<'_> {
                 let then = record.fields.clone().find(|then| then.name == field.name)?;
                 match *body {
                     Body::File(file) => {
-                        self.expected[file as usize].store(READ | u64::from(then.crc32c), Relaxed)
+                        self.expected[file as usize].store(READ | u64::from(then.crc32c), Relaxed);
                     }
                     Body::Inline(i) => {
                         let now = inline.get(i).map(|(_, bytes)| crc32c(bytes));
@@ -226,8 +226,8 @@ impl Comparison<'_> {
                 }
                 let file = listing.file(id as FileId);
                 if sum.of(source, id as FileId, file.len)? != expected as u32 {
-                    let sample = owners[id] as usize;
-                    changed.push((sample, format!("{} has other bytes", file.display())));
+                    let why = format!("{} has other bytes", file.display());
+                    changed.extend(owners.get(id).map(|sample| (*sample as usize, why)));
                 }
             }
             Ok(changed)

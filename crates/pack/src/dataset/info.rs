@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 use shardpack_formats::{Compression, Label, Schema};
-use shardpack_manifest::{Digest, SampleHasher, Version};
+use shardpack_manifest::{Digest, Manifest, SampleHasher, Version};
 
 use super::check::read_failed;
 use super::ls::{View, samples};
@@ -203,7 +203,7 @@ fn head(dataset: &Dataset<'_>) -> InfoReport {
         schema: (dataset.format() == "tfrecord").then(|| schema.to_owned()),
         compression: compression(dataset),
         order: manifest.map(|m| m.order.to_string()),
-        live_digest: manifest.and_then(|m| m.live_digest()).map(|digest| digest.to_string()),
+        live_digest: manifest.and_then(Manifest::live_digest).map(|digest| digest.to_string()),
         versions: manifest.map(|m| m.history.clone()).unwrap_or_default(),
         deleted: manifest.map_or(0, |m| m.tombstones.len() as u64),
         shards: shard_sizes(dataset),
