@@ -34,7 +34,7 @@ pub fn check(compression: Compression, stream: &[u8]) {
     }
 }
 
-fn expand(compression: Compression, stream: Box<dyn Read + '_>) -> io::Result<Vec<u8>> {
+fn expand(compression: Compression, stream: Box<dyn Read + Send + '_>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(LIMIT as usize);
     within(ALLOWANCE, || compression.reader(stream)?.take(LIMIT).read_to_end(&mut bytes))?;
     Ok(bytes)
