@@ -37,4 +37,4 @@ pub use s3::{
     OnRetry, Retried, S3, S3Encryption, S3Objects, S3Options, S3Rules, S3Store, S3Tree, S3Uri,
 };
 pub use source::{Bytes, Sink, Source, pour_at};
-pub use store::{Lock, Object, ObjectMeta, PutMode, Store, Traffic, Upload};
+pub use store::{Address, Copied, Lock, Object, ObjectMeta, PutMode, Store, Traffic, Upload};

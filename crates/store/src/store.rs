@@ -31,15 +31,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Writes a small object in one atomic and, where asked, durable step.
     fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()>;
 
-    /// Makes `key` of the object called `from` in another store, whole and as durable as one that is
-    /// sealed, if its bytes need not pass through this program for it; false where they must. What
-    /// was copied is for the caller to check.
-    fn copy(&self, _key: &str, _store: &dyn Store, _from: &str) -> Result<bool> {
-        Ok(false)
+    /// Makes `key` of an object that lies elsewhere, whole and as durable as one that is sealed, if
+    /// its bytes need not pass through this program for it; None where they must.
+    fn copy(&self, _key: &str, _from: &Address) -> Result<Option<Copied>> {
+        Ok(None)
     }
 
-    /// The file that an object is, where objects are files.
-    fn file(&self, _key: &str) -> Option<PathBuf> {
+    /// Where an object lies, for those who can copy it without its bytes passing through here.
+    fn address(&self, _key: &str) -> Option<Address> {
         None
     }
 
@@ -163,6 +162,32 @@ impl Add for Traffic {
             trouble: self.trouble.or(other.trouble),
         }
     }
+}
+
+/// Where an object lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// A file of this machine.
+    File(PathBuf),
+    /// An object of a service that speaks S3.
+    S3 {
+        /// The service's URL, where it is not Amazon's.
+        endpoint: Option<String>,
+        /// The bucket.
+        bucket: String,
+        /// The whole key.
+        key: String,
+    },
+}
+
+/// What is known of bytes that were copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// Whoever copied them tells their CRC-64/NVME.
+    Checked(u64),
+    /// They are for the caller to check.
+    Unchecked,
 }
 
 /// An object that is open for reading, from any thread.

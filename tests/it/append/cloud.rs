@@ -1,5 +1,7 @@
 //! The same against an S3 server.
 
+use shardpack_testkit::s3::{Call, Fault, FaultRule};
+
 use super::{PACK, change, sample, source};
 use crate::s3::{Cloud, same};
 
@@ -93,4 +95,43 @@ fn killed_at_any_call_an_append_is_finished() {
         cloud.line(line).done();
         same(&cloud.objects("dst/"), &whole);
     }
+}
+
+/// On S3 shards are copied by S3: not a byte of them is asked for, but three records of each that are
+/// read back. Where it may not, or cannot, they pass through here, to the same dataset.
+#[test]
+fn a_merge_on_s3_asks_for_no_shard() {
+    let cloud = cloud();
+    (60..70).for_each(|i| sample(&cloud.home, "one", i, 3));
+    cloud.line(&format!("pack one s3://bucket/more {PACK}")).done();
+    let line = "merge s3://bucket/dst s3://bucket/more s3://bucket/both";
+    cloud.server.forget_calls();
+    cloud.line(line).done();
+    let calls = cloud.server.calls();
+    let of = |operation: &str, below: &str| {
+        let has = |key: &String| key.contains(below);
+        let is = |call: &&Call| call.operation == operation && call.key.as_ref().is_some_and(has);
+        calls.iter().filter(is).count()
+    };
+    let whole = cloud.objects("both/");
+    let shards = whole.keys().filter(|key| key.starts_with("shards/")).count();
+    assert_eq!((of("CopyObject", "both/shards/"), of("GetObject", "dst/shards/")), (shards, 0));
+    assert_eq!((of("GetObject", "more/shards/"), of("PutObject", "both/shards/")), (0, 0));
+    cloud.line("verify s3://bucket/both").done();
+    for code in [(403, "AccessDenied"), (501, "NotImplemented"), (412, "PreconditionFailed")] {
+        cloud.wipe("both/");
+        cloud
+            .server
+            .inject(FaultRule::new(Fault::Error(code.0, code.1)).on("CopyObject").forever());
+        cloud.line(line).done();
+        cloud.server.heal();
+        same(&cloud.objects("both/"), &whole);
+    }
+    cloud.wipe("both/");
+    let (name, mut damaged) = cloud.objects("dst/shards/").pop_first().expect("a shard");
+    damaged[700] ^= 1;
+    cloud.server.put(&format!("dst/shards/{name}"), damaged);
+    let ran = cloud.line(line);
+    assert!(ran.code == Some(1) && ran.stderr.contains("CRC-64/NVME"), "{}", ran.stderr);
+    assert!(!cloud.objects("both/").contains_key("manifest.json"));
 }

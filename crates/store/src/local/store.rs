@@ -15,7 +15,9 @@ use super::guard::LocalLock;
 use super::pressure::direct_pays;
 use super::upload::{LocalUpload, Unfinished, sync_parent};
 use crate::key::{self, LOCK, UNFINISHED};
-use crate::{Error, ErrorKind, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload};
+use crate::{
+    Address, Copied, Error, ErrorKind, Lock, Object, ObjectMeta, PutMode, Result, Store, Upload,
+};
 
 /// How a [`LocalStore`] writes.
 #[derive(Clone, Copy, Debug)]
@@ -235,10 +237,11 @@ impl Store for LocalStore {
     }
 
     /// The kernel copies; file systems that can (XFS, Btrfs) let both files share their blocks.
-    fn copy(&self, key: &str, store: &dyn Store, from: &str) -> Result<bool> {
-        let Some(source) = store.file(from) else { return Ok(false) };
+    fn copy(&self, key: &str, from: &Address) -> Result<Option<Copied>> {
+        let Address::File(source) = from else { return Ok(None) };
         let target = self.path(key)?;
-        let mut source = File::open(source).map_err(|e| missing_is_not_found(e, from))?;
+        let mut source = File::open(source)
+            .map_err(|e| missing_is_not_found(e, &source.display().to_string()))?;
         let mut copy = || -> io::Result<()> {
             self.make_folders(&target)?;
             let folder = target.parent().unwrap_or(Path::new("."));
@@ -252,11 +255,11 @@ impl Store for LocalStore {
             self.sync(&target)
         };
         copy().map_err(|e| Error::io(e, key))?;
-        Ok(true)
+        Ok(Some(Copied::Unchecked))
     }
 
-    fn file(&self, key: &str) -> Option<PathBuf> {
-        self.path(key).ok()
+    fn address(&self, key: &str) -> Option<Address> {
+        self.path(key).ok().map(Address::File)
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {

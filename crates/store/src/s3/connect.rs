@@ -108,6 +108,11 @@ impl S3 {
         self.wait(self.line().keys.get())
     }
 
+    /// The server that was asked for, where it is not the environment's or Amazon's.
+    pub(super) fn endpoint(&self) -> Option<String> {
+        self.0.options.endpoint_url.clone()
+    }
+
     pub(super) fn calls(&self) -> &Arc<Calls> {
         &self.line().calls
     }

@@ -26,6 +26,21 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
+/// A key as a header names it: all but letters, digits, `-._~` and `/` as `%` and two digits.
+pub(super) fn encode(key: &str) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                text.push(byte.into());
+            }
+            other => _ = write!(text, "%{other:02X}"),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +57,18 @@ mod tests {
             ("%FF", None),
         ] {
             assert_eq!(decode(text).as_deref(), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_encoded_for_headers() {
+        for (key, text) in [
+            ("plain/a-b_c.d~1", "plain/a-b_c.d~1"),
+            ("a b+c%", "a%20b%2Bc%25"),
+            ("é?&#", "%C3%A9%3F%26%23"),
+        ] {
+            assert_eq!(encode(key), text);
+            assert_eq!(decode(text).as_deref(), Some(key));
         }
     }
 }

@@ -7,6 +7,7 @@
 mod backlog;
 mod calls;
 mod connect;
+mod copy;
 mod credentials;
 mod fault;
 mod fetch;

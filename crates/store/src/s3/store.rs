@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::connect::S3;
+use super::copy::copy;
 use super::list::list;
 use super::multipart::{abort, unfinished};
 use super::object::S3Object;
 use super::put::{Target, doubts, head, put, remove, swap};
 use super::upload::S3Upload;
 use super::uri::{LONGEST_KEY, S3Uri};
-use crate::{Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Traffic, Upload, key};
+use crate::{
+    Address, Copied, Error, Lock, Object, ObjectMeta, PutMode, Result, Store, Traffic, Upload, key,
+};
 
 /// A folder of a bucket.
 ///
@@ -95,6 +98,25 @@ impl Store for S3Store {
         let target = self.target(key)?;
         let bytes = bytes::Bytes::copy_from_slice(bytes);
         self.s3.wait(put(self.s3.calls(), &target, bytes, mode))
+    }
+
+    /// By a request that carries no bytes, where both lie with the same service.
+    fn copy(&self, key: &str, from: &Address) -> Result<Option<Copied>> {
+        let Address::S3 { endpoint, bucket, key: from } = from else { return Ok(None) };
+        if *endpoint != self.s3.endpoint() {
+            return Ok(None);
+        }
+        let from = Target { bucket: bucket.clone(), key: from.clone() };
+        self.s3.revive()?.wait(async {
+            let found = head(self.s3.calls(), &from).await?;
+            let etag = found.etag.unwrap_or_default();
+            copy(self.s3.calls(), &self.target(key)?, &from.pinned(found.len, &etag)).await
+        })
+    }
+
+    fn address(&self, key: &str) -> Option<Address> {
+        let Target { bucket, key } = self.target(key).ok()?;
+        Some(Address::S3 { endpoint: self.s3.endpoint(), bucket, key })
     }
 
     fn swap(&self, key: &str, old: &[u8], new: &[u8]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use shardpack_formats::Crc64Nvme;
 use shardpack_manifest::Shard;
-use shardpack_store::{Object, Store};
+use shardpack_store::{Copied, Object, Store};
 
 use crate::parallel::check_stopped;
 use crate::progress::Progress;
@@ -31,8 +31,18 @@ pub(super) fn copy(
             row.crc64nvme
         ))
     };
-    if store.copy(path, from, &row.path)? {
-        let crc = read(&*store.open(path)?, row, progress, &mut |_, _| Ok(()))?;
+    let copied = match from.address(&row.path) {
+        Some(address) => store.copy(path, &address)?,
+        None => None,
+    };
+    if let Some(copied) = copied {
+        let crc = match copied {
+            Copied::Checked(crc) => {
+                progress.add(0, row.bytes);
+                crc
+            }
+            Copied::Unchecked => read(&*store.open(path)?, row, progress, &mut |_, _| Ok(()))?,
+        };
         return match crc == row.crc64nvme {
             true => Ok(()),
             false => store.remove(path).map_err(Error::from).and(Err(damaged(crc))),
