@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
     ),
     ("pack gs://bucket/src dst", nothing, &["gs:// is not a path", "s3://bucket/prefix"]),
     ("pack s3://ab/src dst", nothing, &["s3://ab/src", "bucket's name"]),
-    ("pack s3://bucket/src.tar dst", nothing, &["archives are read from a file"]),
+    ("pack s3://bucket/src.tar.gz dst", nothing, &["cannot be read in the order of the plan"]),
     ("pack src dst --files-from list", tree, &["--files-from list", "not found"]),
     (
         "pack src dst --files-from list",

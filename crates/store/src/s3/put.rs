@@ -1,11 +1,7 @@
 //! Writes objects in one request, and looks at what became of them.
 
-use std::collections::HashMap;
-
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, ObjectCannedAcl, ServerSideEncryption, StorageClass,
-};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ServerSideEncryption};
 use aws_smithy_types::base64;
 use shardpack_formats::Crc64Nvme;
 
@@ -46,13 +42,15 @@ macro_rules! dressed {
         let (sse, kms) = super::put::encryption(options.encryption.as_ref());
         $request
             .content_type(super::put::content_type($key))
-            .set_storage_class(options.storage_class.as_deref().map(StorageClass::from))
-            .set_acl(options.acl.as_deref().map(ObjectCannedAcl::from))
+            .set_storage_class(
+                options.storage_class.as_deref().map(aws_sdk_s3::types::StorageClass::from),
+            )
+            .set_acl(options.acl.as_deref().map(aws_sdk_s3::types::ObjectCannedAcl::from))
             .set_server_side_encryption(sse)
             .set_ssekms_key_id(kms)
             .set_tagging(options.tags.clone())
             .set_request_payer($calls.payer())
-            .set_metadata(Some(HashMap::from([(
+            .set_metadata(Some(std::collections::HashMap::from([(
                 "shardpack".into(),
                 env!("CARGO_PKG_VERSION").into(),
             )])))
