@@ -7,6 +7,7 @@
 
 mod fs;
 mod open;
+mod stream;
 mod tree;
 
 use std::fs::OpenOptions;
