@@ -50,7 +50,7 @@ def simulated(options, source: Path, mode: str, rate: str, latency: int) -> floa
     flags, _ = MODES[mode]
     if mode == "FastFile" and source.name == "files":
         flags = ["--mode", "fastfile", "--in-flight", "1", "--ahead", "0"]
-    link = ["--latency", f"{latency}ms", "--bandwidth", f"{rate}/s", "--stream", "10GB/s", "--total", "10GB/s", "--request", "8MiB", "--start", "0s"]
+    link = ["--latency", f"{latency}ms", "--bandwidth", f"{rate}/s", "--stream", "10GB/s", "--total", "10GB/s", "--request", "8MiB", "--start", f"{latency}ms"]  # one request lists
     argv = [options.shardpack, "simulate", source, *flags, *link, "--json"]
     told = json.loads(subprocess.run(list(map(str, argv)), check=True, capture_output=True, text=True).stdout)["run"]
     return told["start"] if mode == "File" else told["epoch"]

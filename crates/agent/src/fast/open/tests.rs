@@ -53,9 +53,9 @@ fn a_whole_file_comes_in_order_by_any_stride() {
     assert!(file.streams().held() <= AHEAD as usize + 2, "what was read is let go");
 }
 
-/// Counts the bytes that are fetched.
+/// Counts requests, and the bytes that they fetch.
 #[derive(Debug)]
-struct Counted(LocalObjects, AtomicU64);
+struct Counted(LocalObjects, AtomicU64, AtomicU64);
 
 impl Objects for Counted {
     fn len(&self) -> usize {
@@ -80,7 +80,8 @@ impl Objects for Counted {
         len: u64,
         sink: &mut dyn Sink,
     ) -> shardpack_store::Result<()> {
-        self.1.fetch_add(len, Relaxed);
+        self.1.fetch_add(1, Relaxed);
+        self.2.fetch_add(len, Relaxed);
         self.0.fetch(i, start, len, sink)
     }
 }
@@ -91,7 +92,8 @@ fn places_that_are_read_side_by_side_are_fetched_once_each() {
     let wanted = bytes();
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("x"), &wanted).unwrap();
-    let objects = Counted(LocalObjects::list(home.path()).unwrap(), AtomicU64::new(0));
+    let objects =
+        Counted(LocalObjects::list(home.path()).unwrap(), AtomicU64::new(0), AtomicU64::new(0));
     let objects = Arc::new(objects);
     let link = Arc::new(Link::new(Faults::default(), Stop::default()));
     let crew = Arc::new(Crew::start(4).unwrap());
@@ -110,7 +112,8 @@ fn places_that_are_read_side_by_side_are_fetched_once_each() {
             }
         }
     }
-    let fetched = objects.1.load(Relaxed);
+    let (requests, fetched) = (objects.1.load(Relaxed), objects.2.load(Relaxed));
+    assert!(requests < 40, "{requests} requests for 72 reads");
     assert!(fetched <= LEN as u64 + 4 * PIECE, "{fetched} bytes fetched of {LEN}");
 }
 
