@@ -72,29 +72,28 @@ impl OpenFile {
             if !stream.is_idle() {
                 return Found::Missing(wanted); // a little off, and others wait for what is there
             }
-            stream.blocks.clear();
-            stream.next = offset;
+            stream.jump(offset);
         }
         stream.trim(offset);
         // Four times what was read on so far: at 100 ms a request, doubling would cost every shard
         // half a second before it comes at full speed.
         let window = stream.run.saturating_mul(4).next_power_of_two().clamp(FIRST, PIECE);
         let run = stream.run;
-        let fetched = |streams: &mut Streams| streams.get(number).map_or(0, |s| s.end());
-        loop {
-            let need = end.saturating_sub(fetched(streams));
-            if need == 0 || !self.fetch(streams, number, need.max(window), true) {
-                break;
-            }
-        }
+        let end_of = |streams: &mut Streams| streams.get(number).map_or(0, |s| s.end());
         // The first read of a file brings nothing ahead: many look at a header and go.
         let most = if window == PIECE { AHEAD } else { 1 };
         let reach = if run == 0 { end } else { end.saturating_add(most * window) };
-        let reach = self.len.min(reach).min(streams.border(number));
-        while fetched(streams) < reach && self.fetch(streams, number, window, false) {}
+        let border = streams.border(number);
+        loop {
+            let at = end_of(streams);
+            let (need, room) = (end.saturating_sub(at), border.saturating_sub(at));
+            let wants = need > 0 || at < self.len.min(reach).min(border);
+            if !wants || !self.fetch(streams, number, need.max(window.min(room)), need > 0) {
+                break;
+            }
+        }
         let Some(stream) = streams.get(number) else { return Found::Missing(wanted) };
-        stream.run += end - offset;
-        stream.next = stream.next.max(end);
+        stream.note(offset, end);
         stream.find(wanted)
     }
 

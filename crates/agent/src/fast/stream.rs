@@ -27,8 +27,10 @@ pub(super) struct Streams {
 /// One place that is read on.
 #[derive(Default)]
 pub(super) struct Stream {
+    /// Where it began.
+    begun: u64,
     /// Where a read that reads on starts.
-    pub(super) next: u64,
+    next: u64,
     /// Bytes that were read on so far.
     pub(super) run: u64,
     /// Adjoining stretches, in order.
@@ -79,7 +81,7 @@ impl Streams {
 
     /// Notes a read that goes on with nothing: the next one may go on with it.
     pub(super) fn begin(&mut self, end: u64) {
-        let stream = Stream { next: end, used: self.reads, ..Stream::default() };
+        let stream = Stream { begun: end, next: end, used: self.reads, ..Stream::default() };
         if self.all.len() < STREAMS {
             return self.all.push(stream);
         }
@@ -98,7 +100,7 @@ impl Streams {
     pub(super) fn border(&self, number: usize) -> u64 {
         let end = self.all.get(number).map_or(0, Stream::end);
         let others = self.all.iter().enumerate().filter(|(other, _)| *other != number);
-        let starts = others.map(|(_, stream)| stream.start()).filter(|start| *start >= end);
+        let starts = others.map(|(_, stream)| stream.begun).filter(|start| *start >= end);
         starts.min().unwrap_or(u64::MAX)
     }
 
@@ -132,13 +134,20 @@ pub(super) enum Found {
 }
 
 impl Stream {
-    /// Where its bytes start, or would.
-    fn start(&self) -> u64 {
-        self.blocks.front().map_or(self.next, |block| block.start)
-    }
-
     pub(super) fn end(&self) -> u64 {
         self.blocks.back().map_or(self.next, |block| block.end)
+    }
+
+    /// Goes on at another place.
+    pub(super) fn jump(&mut self, offset: u64) {
+        self.blocks.clear();
+        (self.begun, self.next) = (offset, offset);
+    }
+
+    /// Notes a read from `offset` to `end`.
+    pub(super) fn note(&mut self, offset: u64, end: u64) {
+        self.run += end - offset;
+        self.next = self.next.max(end);
     }
 
     pub(super) fn holds(&self, offset: u64) -> bool {
