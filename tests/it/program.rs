@@ -131,11 +131,20 @@ impl Home {
         self.command(&args).spawn().expect("the program runs").into()
     }
 
-    /// Bytes of every file below a folder, hidden ones included, by path.
+    /// Bytes of every file below a folder, hidden ones included, by path. Nothing may be at work in it.
     pub(crate) fn files(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
         let root = self.path(folder);
-        let mut found = BTreeMap::new();
-        let mut folders = vec![root.clone()];
+        let read = |name: String| {
+            let bytes = fs::read(root.join(&name)).expect("a file");
+            (name, bytes)
+        };
+        self.names(folder).into_iter().map(read).collect()
+    }
+
+    /// The paths of these files, also while somebody makes and removes some.
+    pub(crate) fn names(&self, folder: &str) -> Vec<String> {
+        let root = self.path(folder);
+        let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
@@ -143,7 +152,7 @@ impl Home {
                     folders.push(path);
                 } else {
                     let name = path.strip_prefix(&root).expect("below").display().to_string();
-                    found.insert(name, fs::read(&path).expect("a file"));
+                    found.push(name);
                 }
             }
         }

@@ -34,6 +34,9 @@ pub(crate) struct Target<'t> {
     pub(crate) journal: &'t Path,
 }
 
+/// Files whose parts are fetched by turns. More would have more of them unfinished when the run is
+/// killed.
+const SIDE_BY_SIDE: usize = 8;
 /// Bytes that wait to be written, for each thread: they stay in its core's cache.
 const CHUNK: usize = 256 << 10;
 
@@ -135,9 +138,14 @@ struct Run<'r> {
 impl Run<'_> {
     /// Each part is one request by one thread; parts of several files are under way side by side.
     fn all(&self, threads: usize) -> Result<()> {
-        let parts = self.jobs.iter().flat_map(|job| {
-            let starts = (0..job.entry.len.max(1)).step_by(PIECE as usize);
-            starts.map(move |start| (job, start))
+        // File systems let one thread at a time write into a file, so parts of several take turns.
+        let parts = self.jobs.chunks(SIDE_BY_SIDE).flat_map(|jobs| {
+            let longest = jobs.iter().map(|job| job.entry.len).max().unwrap_or_default();
+            let starts = (0..longest.max(1)).step_by(PIECE as usize);
+            let has = |job: &&Job, start: u64| start < job.entry.len.max(1);
+            starts.flat_map(move |start| {
+                jobs.iter().filter(move |job| has(job, start)).map(move |job| (job, start))
+            })
         });
         let (parts, failed) = (Mutex::new(parts), Mutex::new(None));
         let over = Stop::default();

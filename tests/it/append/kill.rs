@@ -102,8 +102,8 @@ fn sealed_shards_of_a_killed_append_are_not_packed_again() {
     home.line(&format!("pack src dst {PACK}")).done();
     (100..300).for_each(|i| super::sample(&home, "src", i, 3));
     let sealed = || {
-        let staged = home.files("dst/.shardpack/index");
-        staged.keys().filter(|name| name.ends_with(".index")).count()
+        let staged = home.names("dst/.shardpack/index");
+        staged.iter().filter(|name| name.ends_with(".index")).count()
     };
     let mut running = home.start("append dst src --jobs 1 --io-depth 1");
     assert!(running.until(|| sealed() >= 2), "no shard was sealed");
