@@ -56,9 +56,13 @@ pub struct DeleteReport {
 /// their marks back. The same keys a second time change nothing.
 ///
 /// The manifest is replaced in one atomic step, under the store's lock, and only if it still is what
-/// was read. Fails, and changes nothing, with [`Error::Refused`] for keys of no sample (the first
-/// ten are named), with [`Error::NotFound`] without a manifest, and with the store's
-/// [`Changed`](ErrorKind::Changed) when another run wrote the manifest meanwhile.
+/// was read. Fails, and changes nothing, with [`Refused`] for keys of no sample (the first ten are
+/// named), with [`NotFound`] without a manifest, and with the store's [`Changed`] when another run
+/// wrote the manifest meanwhile.
+///
+/// [`Refused`]: crate::Error::Refused
+/// [`NotFound`]: crate::Error::NotFound
+/// [`Changed`]: shardpack_store::ErrorKind::Changed
 ///
 /// ```
 /// use shardpack_pack::{DeleteOptions, PackOptions, Progress, delete, pack};
