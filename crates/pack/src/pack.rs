@@ -71,8 +71,6 @@ pub(crate) fn run(
     };
     let doubts = store.doubts(staging::PROBE)?;
     let resumed = plan.shards.len() - todo.len();
-    skip_sealed(progress, &samples, &plan, &todo);
-    progress.enter(Stage::Pack);
     let context = Context {
         source,
         store,
@@ -82,11 +80,20 @@ pub(crate) fn run(
         options,
         progress,
     };
-    execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
-    progress.enter(Stage::Publish);
+    write_shards(&context, todo)?;
     let manifest = publish(&context, &identity, prove)?;
     let report = PackReport::new(store, &samples, &plan, &manifest, resumed);
     Ok(PackReport { doubts, ..report })
+}
+
+/// Writes the shards of these numbers, and seals them; all others are.
+pub(crate) fn write_shards(context: &Context<'_>, todo: Vec<usize>) -> Result<()> {
+    let Context { samples, plan, progress, .. } = *context;
+    skip_sealed(progress, samples, plan, &todo);
+    progress.enter(Stage::Pack);
+    execute(context, todo).map_err(|error| count_sealed(error, progress, plan))?;
+    progress.enter(Stage::Publish);
+    Ok(())
 }
 
 /// Plans without writing anything: `--dry-run`.
@@ -175,7 +182,7 @@ fn described(samples: &Samples<'_>, options: &PackOptions) -> BTreeMap<String, S
 }
 
 /// Counts what earlier runs did.
-pub(crate) fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[usize]) {
+fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Plan, todo: &[usize]) {
     let mut waiting = todo.iter().peekable();
     for (i, shard) in plan.shards.iter().enumerate() {
         if waiting.next_if_eq(&&i).is_some() {
@@ -189,7 +196,7 @@ pub(crate) fn skip_sealed(progress: &Progress, samples: &Samples<'_>, plan: &Pla
     }
 }
 
-pub(crate) fn count_sealed(error: Error, progress: &Progress, plan: &Plan) -> Error {
+fn count_sealed(error: Error, progress: &Progress, plan: &Plan) -> Error {
     match error {
         Error::Interrupted { .. } => Error::Interrupted {
             sealed: progress.shards.load(std::sync::atomic::Ordering::Relaxed) as usize,

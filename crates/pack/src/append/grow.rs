@@ -9,12 +9,11 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::head::{Head, Living};
 use super::prune;
 use crate::context::Context;
-use crate::execute::execute;
 use crate::foreign::{self, Beside};
 use crate::options::PackOptions;
-use crate::pack::{Prepared, count_sealed, identity, skip_sealed};
+use crate::pack::{Prepared, identity, write_shards};
 use crate::plan::{Plan, ShardPlan, WHOLE};
-use crate::progress::{Progress, Stage};
+use crate::progress::Progress;
 use crate::sources::sources_path;
 use crate::staging::{self, Identity, STAGING, Unfinished, index_path, staged};
 use crate::{Error, Result, difference, publish};
@@ -56,8 +55,6 @@ impl Growth<'_> {
         let todo = self.claim(&plan, &identity, &changed)?;
         let doubts = store.doubts(staging::PROBE)?;
         let resumed = plan.shards.len() - todo.len();
-        skip_sealed(progress, &samples, &plan, &todo);
-        progress.enter(Stage::Pack);
         let context = Context {
             source,
             store,
@@ -67,8 +64,7 @@ impl Growth<'_> {
             options,
             progress,
         };
-        execute(&context, todo).map_err(|error| count_sealed(error, progress, &plan))?;
-        progress.enter(Stage::Publish);
+        write_shards(&context, todo)?;
         let rows = publish::rows(&context)?;
         for shard in &plan.shards {
             settle(store, &shard.path)?;
