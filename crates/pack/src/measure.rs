@@ -174,25 +174,25 @@ fn identify(shape: &SampleShape<'_>, inline: &[(&'static str, Vec<u8>)], bytes: 
 /// Counts combinations of fields; neighbours mostly have the same one.
 #[derive(Default)]
 struct Set {
-    last: String,
+    last: Vec<String>,
     count: u64,
 }
 
 impl Set {
     fn add(&mut self, shape: &SampleShape<'_>, sets: &mut HashMap<String, u64>) {
         let names = shape.fields.iter().map(|f| f.name);
-        if self.count > 0 && names.clone().eq(self.last.split(',')) {
+        if self.count > 0 && names.clone().eq(self.last.iter()) {
             self.count += 1;
             return;
         }
         self.flush(sets);
-        self.last = names.collect::<Vec<_>>().join(",");
+        self.last = names.map(str::to_owned).collect();
         self.count = 1;
     }
 
     fn flush(&mut self, sets: &mut HashMap<String, u64>) {
         if self.count > 0 {
-            *sets.entry(std::mem::take(&mut self.last)).or_default() += self.count;
+            *sets.entry(self.last.join(",")).or_default() += self.count;
             self.count = 0;
         }
     }

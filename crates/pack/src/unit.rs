@@ -94,6 +94,8 @@ pub(crate) struct Scratch {
     layout: Layout,
     written: Written,
     buffer: Vec<u8>,
+    /// Files and their bytes that are packed and not told yet.
+    packed: (u64, u64),
 }
 
 impl Unit {
@@ -126,6 +128,9 @@ impl Unit {
                 }
                 offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
             }
+            // Not one by one: every thread would wait for the others' counters.
+            let (files, bytes) = std::mem::take(&mut scratch.packed);
+            context.progress.add(files, bytes);
         }
         if self.places.end == plan.end {
             writer.raw(context.format.trailer())?;
@@ -151,7 +156,7 @@ impl Unit {
         done: &mut UnitDone,
     ) -> Result<u64> {
         let plan = &context.plan.shards[self.shard];
-        let Scratch { shaper, layout, written, .. } = scratch;
+        let Scratch { shaper, layout, written, packed, .. } = scratch;
         context.shape(shaper, place, |shape, bodies, inline| {
             let splits = self.splits.get(&place).map_or(&[][..], Vec::as_slice);
             let shape = SampleShape { splits, ..*shape };
@@ -176,9 +181,7 @@ impl Unit {
                 let from_files = shape.fields.iter().zip(bodies);
                 let lens =
                     from_files.filter(|(_, b)| matches!(b, Body::File(_))).map(|(f, _)| f.len);
-                let (files, bytes) =
-                    lens.fold((0, 0), |(files, bytes), len| (files + 1, bytes + len));
-                context.progress.add(files, bytes);
+                *packed = lens.fold(*packed, |(files, bytes), len| (files + 1, bytes + len));
             }
             sources::note(context, place - plan.start, &shape, bodies, &mut done.sources);
             let label = context.label(place);
