@@ -36,7 +36,7 @@ pub(crate) struct Target<'t> {
 
 /// Files whose parts are fetched by turns. More would have more of them unfinished when the run is
 /// killed.
-const SIDE_BY_SIDE: usize = 8;
+const SIDE_BY_SIDE: usize = 16;
 /// Bytes that wait to be written, for each thread: they stay in its core's cache.
 const CHUNK: usize = 256 << 10;
 
