@@ -106,7 +106,8 @@ where
 fn by_status(status: u16) -> &'static str {
     match status {
         301 | 307 => "PermanentRedirect",
-        401 | 403 => "AccessDenied",
+        401 => "AccessDenied",
+        403 => "Forbidden", // which of the refusals it is, the body would say
         404 => "NoSuchKey",
         409 => "OperationAborted",
         412 => "PreconditionFailed",
@@ -147,6 +148,9 @@ fn advice(code: &str) -> &'static str {
     match code {
         "AccessDenied" | "AllAccessDisabled" => {
             "the credentials in use may not do this; check the policies of the role, the bucket and its key"
+        }
+        "Forbidden" => {
+            "S3 says no more to this request: the object may not be there and the role lack s3:ListBucket, or the credentials be wrong or without leave; `aws s3api get-object` on it tells which"
         }
         "NoSuchBucket" => "there is no such bucket; check its name and the endpoint",
         "PermanentRedirect"
@@ -210,7 +214,7 @@ mod tests {
             assert_eq!(class(code, status), expected, "{code}");
         }
         for (status, code) in
-            [(301, "PermanentRedirect"), (403, "AccessDenied"), (502, "InternalError")]
+            [(301, "PermanentRedirect"), (403, "Forbidden"), (502, "InternalError")]
         {
             assert_eq!(by_status(status), code);
         }
