@@ -73,7 +73,7 @@ fn refuse(args: &JoinArgs, log: Log) -> Result<()> {
     }
     let flag = selecting(select)
         .or(changing(fields))
-        .or(map::options(map, log)?.map(|map| map.transform.flag()))
+        .or(map::options(map, log)?.map(|_| "--map-cmd or what changes pictures"))
         .or(sharding(shards));
     match flag {
         None => Ok(()),
@@ -177,11 +177,9 @@ pub(super) fn verify(
         }
     };
     let name = over.display().to_string();
-    let compared = || -> Result<()> {
-        let place = Place::at(&over, &args.dataset.s3, log)?;
-        Ok(lies_over(dataset, &place.dataset()?, jobs, report)?)
-    };
-    match compared() {
+    let compared = Place::at(&over, &args.dataset.s3, log)
+        .and_then(|place| Ok(lies_over(dataset, &place.dataset()?, jobs, report)?));
+    match compared {
         Ok(()) => Ok(Some(name)),
         Err(failure) if args.over.is_none() => {
             let why = failure.message;

@@ -4,7 +4,7 @@ use shardpack_manifest::Digest;
 
 use crate::plan::{Cursor, State};
 use crate::stream::{Promises, StreamSamples, Streamed};
-use crate::{Error, Reader, Result, Sample, Samples, Stats};
+use crate::{Error, Overlaid, OverlaidSamples, Reader, Result, Sample, Samples, Stats};
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub enum ChannelReader {
     Seek(Reader),
     /// FIFOs, and shards without a manifest.
     Stream(Streamed),
+    /// Files, mounts and S3, with overlays.
+    Overlaid(Overlaid),
 }
 
 impl ChannelReader {
@@ -23,6 +25,7 @@ impl ChannelReader {
         match self {
             Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
             Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
+            Self::Overlaid(overlaid) => ChannelSamples::Overlaid(overlaid.epoch(epoch)),
         }
     }
 
@@ -31,16 +34,20 @@ impl ChannelReader {
         match self {
             Self::Seek(reader) => reader.start(),
             Self::Stream(streamed) => streamed.start(),
+            Self::Overlaid(overlaid) => overlaid.start(),
         }
     }
 
     /// The reader of shards that can be sought: for lookups, for workers, and to be
     /// [`Mixed`](crate::Mixed) with others.
     ///
-    /// Fails with [`Error::Usage`] for a stream.
+    /// Fails with [`Error::Usage`] for a stream, and with overlays.
     pub fn seek(self) -> Result<Reader> {
         match self {
             Self::Seek(reader) => Ok(reader),
+            Self::Overlaid(_) => Err(Error::usage(
+                "a reader of one dataset is asked for, and this one has overlays",
+            )),
             Self::Stream(_) => Err(Error::usage(
                 "a reader that can seek is asked for, and this channel is a stream: a Pipe, or \
                  shards without a manifest; read it in order, set its input mode to File or \
@@ -52,7 +59,7 @@ impl ChannelReader {
     /// What holds for its samples in this mode.
     pub fn promises(&self) -> Promises {
         match self {
-            Self::Seek(_) => Promises::SOUGHT,
+            Self::Seek(_) | Self::Overlaid(_) => Promises::SOUGHT,
             Self::Stream(streamed) => streamed.promises(),
         }
     }
@@ -67,6 +74,8 @@ pub enum ChannelSamples {
     Seek(Samples),
     /// Of FIFOs, and of shards without a manifest.
     Stream(StreamSamples),
+    /// Of files, mounts and S3, with overlays.
+    Overlaid(OverlaidSamples),
 }
 
 impl ChannelSamples {
@@ -75,6 +84,7 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => Some(samples.state()),
             Self::Stream(samples) => samples.state(),
+            Self::Overlaid(samples) => Some(samples.state()),
         }
     }
 
@@ -83,6 +93,7 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => Some(samples.left()),
             Self::Stream(samples) => samples.left(),
+            Self::Overlaid(samples) => Some(samples.left()),
         }
     }
 
@@ -91,6 +102,7 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => samples.stats(),
             Self::Stream(samples) => samples.stats(),
+            Self::Overlaid(samples) => samples.stats(),
         }
     }
 
@@ -99,6 +111,7 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => samples.digest(),
             Self::Stream(samples) => samples.digest(),
+            Self::Overlaid(samples) => samples.digest(),
         }
     }
 }
@@ -110,6 +123,7 @@ impl Iterator for ChannelSamples {
         match self {
             Self::Seek(samples) => samples.next(),
             Self::Stream(samples) => samples.next(),
+            Self::Overlaid(samples) => samples.next(),
         }
     }
 }
