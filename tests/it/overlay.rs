@@ -155,7 +155,8 @@ fn an_overlay_is_a_dataset() {
     assert_eq!(back.len(), 116);
     assert_eq!(back["dog/05.width.json"], b"105");
     let info = home.line("info over").done().stdout;
-    assert!(info.contains("samples  60"), "{info}");
+    let over = format!("over     ../one, digest {}", digest(&home, "one"));
+    assert!(info.contains("samples  60") && info.contains(&over), "{info}");
     let whole = home.line("verify over").done().stdout;
     let one = home.path("one").display().to_string();
     assert!(whole.contains("60 records of the same key") && whole.contains(&one), "{whole}");

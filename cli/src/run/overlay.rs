@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use shardpack_formats::Schema;
 use shardpack_pack::{
-    Dataset, OverlayReport, OverlaySource, PackOptions, Progress, VerifyReport, dry_overlay,
+    Dataset, OverlayReport, OverlaySource, PackOptions, PlanReport, Progress, VerifyReport, dry_overlay,
     lies_over, overlay,
 };
 use shardpack_store::S3Uri;
 
 use super::dataset::Place;
 use super::join::Added;
-use super::{destination, map, pack, plan, reshard, s3};
+use super::{destination, map, pack, reshard, s3};
 use crate::args::{
     AnewArgs, DuplicatesArg, FieldArgs, JoinArgs, MissingArg, RefusalArg, SampleOrder, SelectArgs,
     ShardArgs, VerifyArgs,
@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
 use crate::signal;
-use crate::size::count;
+use crate::size::{bytes, count, counted};
 
 pub(super) fn run(args: &JoinArgs, log: Log, output: &mut Output) -> Result<Exit> {
     let JoinArgs { source, destination, with, anew, .. } = args;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &JoinArgs, log: Log, output: &mut Output) -> Result<Exit
         drop(display);
         return match anew.output.json {
             true => output.json(&report),
-            false => plan::print(&report, &source.as_source().describe(), &options, output),
+            false => print_plan(&report, output),
         }
         .map(|()| Exit::Done);
     }
@@ -148,6 +148,23 @@ fn print(report: &OverlayReport, output: &mut Output) -> Result<()> {
         output.line(&format!("{without} of the records have no field: nothing is added there"))?;
     }
     pack::print(&report.pack, output)
+}
+
+fn print_plan(plan: &PlanReport, output: &mut Output) -> Result<()> {
+    output.line(&format!(
+        "records  {} in {}, {}: those of SRC",
+        count(plan.samples),
+        counted(plan.shards.len() as u64, "shard"),
+        bytes(plan.shard_bytes)
+    ))?;
+    for (fields, samples) in &plan.field_sets {
+        let fields = if fields.is_empty() { "no field" } else { fields };
+        output.line(&format!("         {} with {fields}", count(*samples)))?;
+    }
+    for (reason, number) in &plan.skipped {
+        output.line(&format!("left out {}: {reason}", count(*number)))?;
+    }
+    output.line("nothing was written (--dry-run)")
 }
 
 /// Looks whether an overlay lies over what it was made for, where that can be found. Gives its name.
