@@ -162,7 +162,7 @@ fn an_overlay_is_a_dataset() {
     assert!(whole.contains("60 records of the same key") && whole.contains(&one), "{whole}");
     let report = home.line("verify over --json").done().json();
     assert_eq!(report["over"], 60);
-    let text = home.line(&format!("{} --restart", OVERLAY.replace("over", "twice"))).stderr;
+    let text = home.line(&format!("{} --restart", OVERLAY.replace(" over ", " twice "))).stderr;
     assert!(text.contains("--missing left adds nothing to them"), "{text}");
 
     // The columns become real: the same as a join of the table.
@@ -382,7 +382,8 @@ fn a_second_channel_holds_the_overlay() {
         home.write("job/input/config/resourceconfig.json", hosts.to_string());
     };
     let run = || {
-        let mut command = loop_of(&home, "--channel train --overlay captions", 0, 1);
+        let args = "--channel train --overlay captions --manifest one";
+        let mut command = loop_of(&home, args, 0, 1);
         command.env("SAGEMAKER_BASE_DIR", home.path("job"));
         run(command)
     };

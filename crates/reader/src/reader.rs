@@ -84,7 +84,8 @@ impl Reader {
 
     /// The same, with so many bytes of memory, and what was to be done with damage.
     pub(crate) fn strict(self, memory: u64) -> (Self, Damage) {
-        (Self { memory, damage: Damage::Fail, ..self.clone() }, self.damage)
+        let damage = self.damage;
+        (Self { memory, damage: Damage::Fail, ..self }, damage)
     }
 
     /// Bytes that are read ahead.

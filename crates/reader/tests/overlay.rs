@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{
-    AppendOptions, Dataset, DatasetSource, DeleteOptions, Join, Labels, Missing, OverlaySource,
+    AppendOptions, Dataset, DatasetSource, DeleteOptions, Join, Labels, Missing, Order, OverlaySource,
     PackOptions, Progress, Selection, SourceOptions, Split, With, append, delete, overlay, pack,
     reshard,
 };
@@ -74,12 +74,12 @@ fn laid(base: &Memory, other: &Memory, options: &PackOptions) -> Memory {
 /// Digest of the dataset that a join makes of both.
 fn joined(base: &Memory, other: &Memory, name: &str) -> Digest {
     let named = vec![(Dataset::open(&**base).unwrap(), "base".to_owned())];
-    let (how, progress, all) = Default::default();
+    let (how, progress) = (SourceOptions::default(), Progress::default());
+    let all = Selection::default();
     let source =
         DatasetSource::join(named, join(other, Missing::Left), &all, &how, &progress).unwrap();
     let store = MemoryStore::new();
     reshard(&source, &store, &format(name), &progress).unwrap();
-    let _: (SourceOptions, Selection) = (how, all);
     manifest(&store).digest
 }
 
@@ -285,18 +285,31 @@ fn what_does_not_belong_together_is_refused_when_it_is_opened() {
         let error = open(below, &above, &options(0, 1)).unwrap_err().to_string();
         assert!(error.contains(told), "{told:?} is not in {error}");
     }
-    // A field that the base has got by other means since cannot be: its shards would be others.
-    // Records that were put into another order are seen when they are read.
-    let mut wrong = manifest(&laid(&other, &text, &format("webdataset")));
-    wrong.base = manifest(&over).base;
-    let moved = laid(&other, &text, &format("webdataset"));
-    wrong.shards.reverse();
-    moved.put("manifest.json", &wrong.to_bytes().unwrap(), PutMode::Replace).unwrap();
-    let reader = open(&base, &[&moved], &options(0, 1)).unwrap();
-    let mut samples = reader.epoch(0);
-    let error = samples.by_ref().find_map(Result::err).unwrap();
+}
+
+#[test]
+fn records_of_other_samples_are_seen_when_they_are_read() {
+    let options_of = |max| PackOptions { max_samples: Some(max), order: Order::Key, ..format("tfrecord") };
+    let thirty = |letter: &str, field: &str| {
+        let file = |i| (format!("{letter}{i:02}.{field}"), vec![i; 40]);
+        (0..30).map(file).collect::<Vec<_>>()
+    };
+    let (base, other) =
+        (packed(thirty("a", "jpg"), &options_of(7)), packed(thirty("b", "jpg"), &options_of(7)));
+    let over = |base, letter| {
+        laid(base, &packed(thirty(letter, "txt"), &options_of(9)), &format("webdataset"))
+    };
+    let (right, wrong) = (over(&base, "a"), over(&other, "b"));
+    let mut lies = manifest(&wrong);
+    lies.base = manifest(&right).base;
+    wrong.put("manifest.json", &lies.to_bytes().unwrap(), PutMode::Replace).unwrap();
+    let mut samples = open(&base, &[&wrong], &options(0, 1)).unwrap().epoch(0);
+    let error = samples.next().unwrap().unwrap_err();
     assert!(matches!(error, Error::Overlay { .. }), "{error}");
-    assert!(error.to_string().contains("lies over"), "{error}");
+    let told = error.to_string();
+    for word in ["\"b", "lies over \"a", "of shards/", "make the overlay anew"] {
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
     assert!(samples.next().is_none(), "that is the end");
 }
 
