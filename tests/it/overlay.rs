@@ -396,10 +396,18 @@ fn a_second_channel_holds_the_overlay() {
     config("File", "Pipe");
     let ran = run();
     assert!(ran.code != Some(0) && ran.stderr.contains("is a Pipe"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("set its input mode to File or FastFile"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set its input mode to File or"), "{}", ran.stderr);
     config("Pipe", "File");
-    let ran = run();
-    assert!(ran.code != Some(0) && ran.stderr.contains("set its input mode"), "{}", ran.stderr);
+    let fifo = data.join("train_0");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("it runs").success());
+    // Shards come in an order of the stream's own.
+    let shards: Vec<Vec<u8>> = {
+        let files = home.files("one").into_iter();
+        files.filter(|(name, _)| name.starts_with("shards/")).map(|file| file.1).rev().collect()
+    };
+    let writer = std::thread::spawn(move || fs::write(fifo, shards.concat()));
+    assert_eq!(digests(&run()), [wanted]);
+    writer.join().expect("a writer").expect("all of it is read");
     if !can_mount() {
         return;
     }

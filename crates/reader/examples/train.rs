@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use shardpack_manifest::Digest;
 use shardpack_reader::coverage::Coverage;
 use shardpack_reader::plan::{State, Tail};
-use shardpack_reader::{Channel, ChannelReader, ChannelSamples, Overlaid, ReadOptions, Sample};
+use shardpack_reader::{Channel, ChannelReader, ChannelSamples, ReadOptions, Sample};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -39,8 +39,7 @@ fn main() -> Result<()> {
     let mut coverage = match (&job.coverage, &reader) {
         (None, _) => None,
         (Some(folder), ChannelReader::Seek(reader)) => Some(Coverage::create(folder, reader)?),
-        (_, ChannelReader::Overlaid(_)) => return Err("no --coverage with overlays".into()),
-        _ => return Err("a stream has no places to log: no --coverage".into()),
+        _ => return Err("a stream has no places to log, nor have overlays: no --coverage".into()),
     };
     let start = reader.start();
     // What this rank saw of the epoch before it was stopped.
@@ -143,8 +142,7 @@ impl Job {
             None => Channel::open(overlay),
         };
         let overlays = self.overlays.iter().map(open).collect::<shardpack_reader::Result<Vec<_>>>()?;
-        let overlaid = Overlaid::of_channels(reader.seek()?, &overlays, &self.options)?;
-        Ok(ChannelReader::Overlaid(overlaid))
+        Ok(reader.overlaid(&overlays, &self.options)?)
     }
 
     /// Saves where the next run goes on. What it will not read again is in the coverage log before.

@@ -4,7 +4,10 @@ use shardpack_manifest::Digest;
 
 use crate::plan::{Cursor, State};
 use crate::stream::{Promises, StreamSamples, Streamed};
-use crate::{Error, Overlaid, OverlaidSamples, Reader, Result, Sample, Samples, Stats};
+use crate::{
+    Channel, Error, Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSamples, ReadOptions,
+    Reader, Result, Sample, Samples, Stats, overlay,
+};
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub enum ChannelReader {
     Stream(Streamed),
     /// Files, mounts and S3, with overlays.
     Overlaid(Overlaid),
+    /// FIFOs, with overlays.
+    OverlaidStream(OverlaidStream),
 }
 
 impl ChannelReader {
@@ -26,6 +31,9 @@ impl ChannelReader {
             Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
             Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
             Self::Overlaid(overlaid) => ChannelSamples::Overlaid(overlaid.epoch(epoch)),
+            Self::OverlaidStream(overlaid) => {
+                ChannelSamples::OverlaidStream(overlaid.epoch(epoch))
+            }
         }
     }
 
@@ -35,6 +43,7 @@ impl ChannelReader {
             Self::Seek(reader) => reader.start(),
             Self::Stream(streamed) => streamed.start(),
             Self::Overlaid(overlaid) => overlaid.start(),
+            Self::OverlaidStream(overlaid) => overlaid.start(),
         }
     }
 
@@ -45,7 +54,7 @@ impl ChannelReader {
     pub fn seek(self) -> Result<Reader> {
         match self {
             Self::Seek(reader) => Ok(reader),
-            Self::Overlaid(_) => Err(Error::usage(
+            Self::Overlaid(_) | Self::OverlaidStream(_) => Err(Error::usage(
                 "a reader of one dataset is asked for, and this one has overlays",
             )),
             Self::Stream(_) => Err(Error::usage(
@@ -56,11 +65,31 @@ impl ChannelReader {
         }
     }
 
+    /// The same samples with the fields of overlays of the dataset, as `shardpack join --overlay` makes
+    /// them: channels in mode File or FastFile that hold all of an overlay's folder. Of `options`, which
+    /// this reader was opened with, the cache, threads and damage count.
+    ///
+    /// Fails as [`Overlaid::of_channels`] does, and with [`Error::Usage`] for shards without a manifest.
+    pub fn overlaid(self, overlays: &[Channel], options: &ReadOptions) -> Result<Self> {
+        match self {
+            Self::Seek(reader) => {
+                Overlaid::of_channels(reader, overlays, options).map(Self::Overlaid)
+            }
+            Self::Stream(streamed) => {
+                overlay::stream(streamed, overlays, options).map(Self::OverlaidStream)
+            }
+            Self::Overlaid(_) | Self::OverlaidStream(_) => {
+                Err(Error::usage("there are overlays already; give all of them at once"))
+            }
+        }
+    }
+
     /// What holds for its samples in this mode.
     pub fn promises(&self) -> Promises {
         match self {
             Self::Seek(_) | Self::Overlaid(_) => Promises::SOUGHT,
             Self::Stream(streamed) => streamed.promises(),
+            Self::OverlaidStream(overlaid) => overlaid.promises(),
         }
     }
 }
@@ -76,6 +105,8 @@ pub enum ChannelSamples {
     Stream(StreamSamples),
     /// Of files, mounts and S3, with overlays.
     Overlaid(OverlaidSamples),
+    /// Of FIFOs, with overlays.
+    OverlaidStream(OverlaidStreamSamples),
 }
 
 impl ChannelSamples {
@@ -85,6 +116,7 @@ impl ChannelSamples {
             Self::Seek(samples) => Some(samples.state()),
             Self::Stream(samples) => samples.state(),
             Self::Overlaid(samples) => Some(samples.state()),
+            Self::OverlaidStream(samples) => samples.state(),
         }
     }
 
@@ -94,6 +126,7 @@ impl ChannelSamples {
             Self::Seek(samples) => Some(samples.left()),
             Self::Stream(samples) => samples.left(),
             Self::Overlaid(samples) => Some(samples.left()),
+            Self::OverlaidStream(samples) => samples.left(),
         }
     }
 
@@ -103,6 +136,7 @@ impl ChannelSamples {
             Self::Seek(samples) => samples.stats(),
             Self::Stream(samples) => samples.stats(),
             Self::Overlaid(samples) => samples.stats(),
+            Self::OverlaidStream(samples) => samples.stats(),
         }
     }
 
@@ -112,6 +146,7 @@ impl ChannelSamples {
             Self::Seek(samples) => samples.digest(),
             Self::Stream(samples) => samples.digest(),
             Self::Overlaid(samples) => samples.digest(),
+            Self::OverlaidStream(samples) => samples.digest(),
         }
     }
 }
@@ -124,6 +159,7 @@ impl Iterator for ChannelSamples {
             Self::Seek(samples) => samples.next(),
             Self::Stream(samples) => samples.next(),
             Self::Overlaid(samples) => samples.next(),
+            Self::OverlaidStream(samples) => samples.next(),
         }
     }
 }

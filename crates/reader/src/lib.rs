@@ -42,7 +42,7 @@ pub use either::{ChannelReader, ChannelSamples};
 pub use error::{Error, Result};
 pub use example::{Example, FeatureFault};
 pub use mixed::{Mixed, MixedSamples};
-pub use overlay::{Overlaid, OverlaidSamples};
+pub use overlay::{Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSamples};
 pub use options::{Damage, ReadOptions};
 pub use reader::{Reader, Samples};
 pub use sample::Sample;

@@ -1,19 +1,22 @@
 //! A dataset with the fields of its overlays.
 
 mod samples;
+mod stream;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use shardpack_channel::{InputMode, Place};
+use shardpack_manifest::Manifest;
 use shardpack_store::Store;
 
 pub use samples::OverlaidSamples;
+pub use stream::{OverlaidStream, OverlaidStreamSamples};
 
 use crate::open::{Doors, is_s3, threads};
 use crate::plan::{Cursor, Plan, SampleId, Share};
 use crate::set::Set;
+use crate::stream::Streamed;
 use crate::{Channel, Damage, Error, ReadOptions, Reader, Result, Sample, Samples};
 
 /// Least bytes that a dataset or an overlay reads ahead.
@@ -58,7 +61,7 @@ const LEAST_MEMORY: u64 = 1 << 20;
 /// # overlay(&source, &*captions, &PackOptions::default(), &none)?;
 /// let options = ReadOptions::default();
 /// // From a path or an address: Reader::open("images", options)?, Overlaid::open(base, &["captions"], ...)
-/// let base = Reader::of_store(images, options.clone())?;
+/// let base = Reader::of_store(images.clone(), options.clone())?;
 /// let reader = Overlaid::of_stores(base, vec![captions], &options)?;
 /// for sample in reader.epoch(0) {
 ///     let sample = sample?;
@@ -108,35 +111,18 @@ impl Overlaid {
     }
 
     /// The same with overlays that are channels: all of the overlay's folder, manifest and indexes
-    /// included, in mode File or FastFile. The base may be of another mode; it is
-    /// [`ChannelReader::seek`](crate::ChannelReader::seek) of its channel.
+    /// included, in mode File or FastFile. [`ChannelReader::overlaid`](crate::ChannelReader::overlaid)
+    /// takes a Pipe as the base, too.
     ///
-    /// Fails with [`Error::Usage`] for a channel of FIFOs: nothing says that two streams bring their
-    /// samples in the same order.
+    /// Fails with [`Error::Usage`] for an overlay that is a channel of FIFOs: nothing says that it brings
+    /// its records in the order of the base's.
     pub fn of_channels(base: Reader, overlays: &[Channel], options: &ReadOptions) -> Result<Self> {
-        let doors = Doors::of(options);
-        let open = |channel: &Channel| match (&channel.place().place, channel.mode()) {
-            (Place::Path(_), InputMode::Pipe) => Err(Error::usage(format!(
-                "channel {:?} is a Pipe: an overlay is read beside its dataset, which two streams \
-                 do not allow; set its input mode to File or FastFile",
-                channel.name()
-            ))),
-            (Place::Path(path), mode) => {
-                let remote = mode == InputMode::FastFile;
-                Ok(Opened { store: doors.local(Path::new(path)), remote })
-            }
-            (Place::Uri(uri), _) => Ok(Opened { store: doors.open(uri)?, remote: true }),
-        };
-        Self::over(base, overlays.iter().map(open).collect::<Result<_>>()?, options)
+        Self::over(base, channels(overlays, options)?, options)
     }
 
     fn over(base: Reader, overlays: Vec<Opened>, options: &ReadOptions) -> Result<Self> {
-        let mut names: BTreeSet<String> = base.manifest().fields.keys().cloned().collect();
-        let mut readers = Vec::new();
-        for Opened { store, remote } in overlays {
-            let set = lay(&base, &store, &mut names)?;
-            readers.push(base.beside(set, threads(options, remote)));
-        }
+        let rows = base.set().numbers().collect();
+        let readers = over((base.manifest(), rows, base.plan()), overlays, options)?;
         Ok(Self::divided(base, readers))
     }
 
@@ -219,9 +205,56 @@ impl Overlaid {
     }
 }
 
-/// The shards of an overlay that belong to those that the reader of its base sees. `names` are of the
-/// fields that there are; its own come to them.
-fn lay(base: &Reader, store: &Arc<dyn Store>, names: &mut BTreeSet<String>) -> Result<Set> {
+/// A stream with overlays.
+pub(crate) fn stream(
+    base: Streamed,
+    overlays: &[Channel],
+    options: &ReadOptions,
+) -> Result<OverlaidStream> {
+    let Some((known, plan)) = base.known() else {
+        return Err(Error::usage(
+            "these shards have no manifest, and an overlay lies over what a manifest tells; give it",
+        ));
+    };
+    let rows = known.wanted().to_vec();
+    let readers = over((&known.manifest, rows, plan), channels(overlays, options)?, options)?;
+    Ok(OverlaidStream::new(base, readers, options.damage))
+}
+
+/// Opens overlays that are channels.
+fn channels(overlays: &[Channel], options: &ReadOptions) -> Result<Vec<Opened>> {
+    let doors = Doors::of(options);
+    let open = |channel: &Channel| match (&channel.place().place, channel.mode()) {
+        (Place::Path(_), InputMode::Pipe) => Err(Error::usage(format!(
+            "channel {:?} is a Pipe, and an overlay must be sought in: set its input mode to File or \
+             FastFile",
+            channel.name()
+        ))),
+        (Place::Path(path), mode) => {
+            let remote = mode == InputMode::FastFile;
+            Ok(Opened { store: doors.local(path), remote })
+        }
+        (Place::Uri(uri), _) => Ok(Opened { store: doors.open(uri)?, remote: true }),
+    };
+    overlays.iter().map(open).collect()
+}
+
+/// Readers of overlays of a dataset, of which these rows of the manifest are read by this plan.
+fn over(
+    (base, rows, plan): (&Manifest, Vec<usize>, &Plan),
+    overlays: Vec<Opened>,
+    options: &ReadOptions,
+) -> Result<Vec<Reader>> {
+    let mut names: BTreeSet<String> = base.fields.keys().cloned().collect();
+    let read = |Opened { store, remote }: Opened| {
+        let set = lay(base, &store, &mut names)?.only(&rows)?;
+        Ok(Reader::beside(set, plan.clone(), threads(options, remote)))
+    };
+    overlays.into_iter().map(read).collect()
+}
+
+/// The shards of an overlay. `names` are of the fields that there are; its own come to them.
+fn lay(base: &Manifest, store: &Arc<dyn Store>, names: &mut BTreeSet<String>) -> Result<Set> {
     let place = store.describe();
     let manifest = match shardpack_dataset::manifest(&**store) {
         Err(shardpack_dataset::Error::Store(error)) if error.is_not_found() => {
@@ -235,7 +268,7 @@ fn lay(base: &Reader, store: &Arc<dyn Store>, names: &mut BTreeSet<String>) -> R
     let Some(over) = &manifest.base else {
         return Err(wrong("is none: `shardpack join --overlay` makes one".into()));
     };
-    if let Some(reason) = over.differs(base.manifest()) {
+    if let Some(reason) = over.differs(base) {
         return Err(wrong(reason));
     }
     for name in manifest.fields.keys() {
@@ -245,8 +278,7 @@ fn lay(base: &Reader, store: &Arc<dyn Store>, names: &mut BTreeSet<String>) -> R
             )));
         }
     }
-    let set = Set::new(manifest, Arc::clone(store), (Arc::clone(store), ""), None, true)?;
-    set.only(base.set().numbers())
+    Set::new(manifest, Arc::clone(store), (Arc::clone(store), ""), None, true)
 }
 
 /// A sample and its records in overlays as one. An error that ends reading comes before damage.

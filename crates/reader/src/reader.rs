@@ -76,10 +76,11 @@ impl Reader {
         Self { set: Arc::new(set), plan, threads, memory, damage }
     }
 
-    /// A reader of the same places in another set of shards, which are cut alike. Damage is an error
-    /// that it goes on behind.
-    pub(crate) fn beside(&self, set: Set, threads: usize) -> Self {
-        Self::planned(set, self.plan.clone(), threads, (self.memory, Damage::Fail))
+    /// A reader of the places of a plan in a set of shards that are cut like those it was made of.
+    /// Damage is an error that it goes on behind.
+    pub(crate) fn beside(set: Set, plan: Plan, threads: usize) -> Self {
+        let memory = ReadOptions::default().memory;
+        Self::planned(set, plan, threads, (memory, Damage::Fail))
     }
 
     /// The same, with so many bytes of memory, and what was to be done with damage.

@@ -144,11 +144,11 @@ impl Set {
     }
 
     /// The same with these shards alone, in this order. Fails where one is not there.
-    pub(crate) fn only(self, rows: impl Iterator<Item = usize>) -> Result<Self> {
+    pub(crate) fn only(self, rows: &[usize]) -> Result<Self> {
         let mut by_row: HashMap<usize, Seen> =
             self.seen.into_iter().map(|seen| (seen.row, seen)).collect();
-        let (wanted, mut seen) = (rows.collect::<Vec<_>>(), Vec::new());
-        for row in &wanted {
+        let mut seen = Vec::new();
+        for row in rows {
             let Some(found) = by_row.remove(row) else {
                 let path = self.manifest.shards.get(*row).map_or("", |shard| &*shard.path);
                 return Err(Error::NotFound(format!(
@@ -158,7 +158,7 @@ impl Set {
             };
             seen.push(found);
         }
-        Ok(Self { wanted, seen, ..self })
+        Ok(Self { wanted: rows.to_vec(), seen, ..self })
     }
 
     /// How many samples of these shards are in the quarantine.
