@@ -184,7 +184,7 @@ fn a_state_goes_on_in_another_world_with_other_overlays() {
         let reader = open(&base, &[&a, &b], &options(rank, 3)).unwrap();
         let mut samples = reader.epoch(0);
         assert!(read(&mut samples, 7).into_iter().all(|(key, fields)| {
-            assert_eq!(fields, 4, "jpg, cls, a.txt and b.txt");
+            assert_eq!(fields, 5, "jpg, cls, cls.txt, a.txt and b.txt");
             seen.insert(key, rank).is_none()
         }));
         assert_eq!(samples.left(), 23);
@@ -196,7 +196,7 @@ fn a_state_goes_on_in_another_world_with_other_overlays() {
         let mut samples = reader.epoch(reader.start().epoch);
         let rest = read(&mut samples, usize::MAX);
         assert!(rest.into_iter().all(|(key, fields)| {
-            assert_eq!(fields, 3);
+            assert_eq!(fields, 4);
             seen.insert(key, rank).is_none()
         }));
     }
@@ -400,7 +400,7 @@ fn damage_in_one_is_damage_in_both_and_counted_once() {
         let mut lost = Vec::new();
         for sample in samples.by_ref() {
             match sample {
-                Ok(sample) => assert_eq!(sample.fields().count(), 3),
+                Ok(sample) => assert_eq!(sample.fields().count(), 4),
                 Err(Error::Damaged(skipped)) => lost.push(skipped.key),
                 Err(error) => panic!("{error}"),
             }
@@ -453,7 +453,8 @@ impl Job {
         };
         write(base, &data.join("manifest"), |key| !key.starts_with("shards/"));
         write(over, &data.join("captions"), |_| true);
-        let channels = r#"{"train": {"TrainingInputMode": "Pipe"}, "manifest": {}, "captions": {}}"#;
+        let channels = r#"{"train": {"TrainingInputMode": "Pipe"}, "manifest": {"TrainingInputMode": "File"},
+            "captions": {"TrainingInputMode": "File"}}"#;
         fs::write(config.join("inputdataconfig.json"), channels).unwrap();
         let fifo = data.join("train_0");
         mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
