@@ -96,7 +96,8 @@ fn a_loop_over_both_sees_what_a_join_would_have_made() {
         home.line(&format!("join one both --with t.csv --format {made} --target 5kB")).done();
         let mut bytes: Option<Files> = None;
         for jobs in [1, 8] {
-            let line = format!("join one over --with t.csv --overlay --format {above} --jobs {jobs}");
+            let line =
+                format!("join one over --with t.csv --overlay --format {above} --jobs {jobs}");
             let report = home.line(&format!("{line} --json")).done().json();
             assert_eq!((&report["samples"], &report["without"]), (&60.into(), &0.into()));
             let found = home.files("over");
@@ -129,9 +130,10 @@ fn a_loop_that_was_killed_goes_on_with_both() {
         let mut running = Running::from(loop_of(&home, args, 0, 1).spawn().expect("it runs"));
         let far = || {
             let text = fs::read_to_string(home.path("saved")).unwrap_or_default();
-            let state = text.lines().next().and_then(|line| {
-                line.parse::<shardpack_reader::plan::State>().ok()
-            });
+            let state = text
+                .lines()
+                .next()
+                .and_then(|line| line.parse::<shardpack_reader::plan::State>().ok());
             state.is_some_and(|state| state.epoch * 60 + state.consumed >= consumed)
         };
         running.until(far);
@@ -245,7 +247,7 @@ fn what_an_overlay_cannot_do_is_refused_before_anything_is_written() {
         ("--target 5kB", &["--target", "make new shards without --overlay"]),
         ("--max-samples 5", &["--max-samples"]),
         ("--name slim-x", &["--name"]),
-        ("--column width=jpg", &["has fields of these names", "cat/00: jpg"]),
+        ("--column width=jpg", &["has fields of these names", ": jpg", "60 in all"]),
         ("--format recordio", &["recordio keeps exactly one", "--as json=FIELD"]),
     ] {
         let ran = home.line(&format!("join one out --with t.csv --overlay {line}"));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use shardpack_formats::Schema;
 use shardpack_pack::{
-    Dataset, OverlayReport, OverlaySource, PackOptions, PlanReport, Progress, VerifyReport, dry_overlay,
-    lies_over, overlay,
+    Dataset, OverlayReport, OverlaySource, PackOptions, PlanReport, Progress, VerifyReport,
+    dry_overlay, lies_over, overlay,
 };
 use shardpack_store::S3Uri;
 

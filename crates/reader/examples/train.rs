@@ -141,7 +141,8 @@ impl Job {
             Some(_) => Channel::at("overlay", overlay),
             None => Channel::open(overlay),
         };
-        let overlays = self.overlays.iter().map(open).collect::<shardpack_reader::Result<Vec<_>>>()?;
+        let overlays =
+            self.overlays.iter().map(open).collect::<shardpack_reader::Result<Vec<_>>>()?;
         Ok(reader.overlaid(&overlays, &self.options)?)
     }
 

@@ -11,7 +11,6 @@ use crate::{
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a training loop has one of them")]
 #[non_exhaustive]
 pub enum ChannelReader {
     /// Files, mounts and S3.
@@ -31,9 +30,7 @@ impl ChannelReader {
             Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
             Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
             Self::Overlaid(overlaid) => ChannelSamples::Overlaid(overlaid.epoch(epoch)),
-            Self::OverlaidStream(overlaid) => {
-                ChannelSamples::OverlaidStream(overlaid.epoch(epoch))
-            }
+            Self::OverlaidStream(overlaid) => ChannelSamples::OverlaidStream(overlaid.epoch(epoch)),
         }
     }
 
@@ -54,9 +51,9 @@ impl ChannelReader {
     pub fn seek(self) -> Result<Reader> {
         match self {
             Self::Seek(reader) => Ok(reader),
-            Self::Overlaid(_) | Self::OverlaidStream(_) => Err(Error::usage(
-                "a reader of one dataset is asked for, and this one has overlays",
-            )),
+            Self::Overlaid(_) | Self::OverlaidStream(_) => {
+                Err(Error::usage("a reader of one dataset is asked for, and this one has overlays"))
+            }
             Self::Stream(_) => Err(Error::usage(
                 "a reader that can seek is asked for, and this channel is a stream: a Pipe, or \
                  shards without a manifest; read it in order, set its input mode to File or \

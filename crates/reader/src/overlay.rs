@@ -182,9 +182,10 @@ impl Overlaid {
     pub fn get_many(&self, samples: &[SampleId]) -> Result<Vec<Sample>> {
         let base = self.base.get_many(samples)?;
         let over = self.overlays.iter().map(|overlay| overlay.get_many(samples));
-        let mut over: Vec<_> =
-            over.map(|found| Ok(found?.into_iter())).collect::<Result<_>>()?;
-        let one = |sample| together(Ok(sample), over.iter_mut().filter_map(|o| o.next().map(Ok)).collect());
+        let mut over: Vec<_> = over.map(|found| Ok(found?.into_iter())).collect::<Result<_>>()?;
+        let one = |sample| {
+            together(Ok(sample), over.iter_mut().filter_map(|o| o.next().map(Ok)).collect())
+        };
         base.into_iter().map(one).collect()
     }
 

@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{
-    AppendOptions, Dataset, DatasetSource, DeleteOptions, Join, Labels, Missing, Order, OverlaySource,
-    PackOptions, Progress, Selection, SourceOptions, Split, With, append, delete, overlay, pack,
-    reshard,
+    AppendOptions, Dataset, DatasetSource, DeleteOptions, Join, Labels, Missing, Order,
+    OverlaySource, PackOptions, Progress, Selection, SourceOptions, Split, With, append, delete,
+    overlay, pack, reshard,
 };
 use shardpack_reader::plan::{Part, Shuffle, State, Tail};
 use shardpack_reader::{
@@ -52,7 +52,10 @@ fn base(name: &str) -> Memory {
 fn texts(fields: &[&str], without: fn(usize) -> bool) -> Memory {
     let files = (0..90).filter(|i| !without(*i)).flat_map(|i| {
         fields.iter().map(move |field| {
-            (format!("{}/{i:03}.{field}", i % 3), format!("{field} {i}").repeat(1 + i % 5).into_bytes())
+            (
+                format!("{}/{i:03}.{field}", i % 3),
+                format!("{field} {i}").repeat(1 + i % 5).into_bytes(),
+            )
         })
     });
     packed(files.collect(), &PackOptions { max_samples: Some(31), ..format("tfrecord") })
@@ -297,7 +300,8 @@ fn what_does_not_belong_together_is_refused_when_it_is_opened() {
 
 #[test]
 fn records_of_other_samples_are_seen_when_they_are_read() {
-    let options_of = |max| PackOptions { max_samples: Some(max), order: Order::Key, ..format("tfrecord") };
+    let options_of =
+        |max| PackOptions { max_samples: Some(max), order: Order::Key, ..format("tfrecord") };
     let thirty = |letter: &str, field: &str| {
         let file = |i| (format!("{letter}{i:02}.{field}"), vec![i; 40]);
         (0..30).map(file).collect::<Vec<_>>()
@@ -525,7 +529,10 @@ fn a_stream_has_the_fields_of_overlays_and_goes_on() {
         };
         let (found, _) = lost(Damage::Fail);
         let errors: Vec<_> = found.iter().filter_map(|found| found.as_ref().err()).collect();
-        assert!(matches!(errors[..], [Error::Damaged(skipped)] if skipped.key == bad), "{errors:?}");
+        assert!(
+            matches!(errors[..], [Error::Damaged(skipped)] if skipped.key == bad),
+            "{errors:?}"
+        );
         assert_eq!(found.len(), 90);
         let (found, skipped) = lost(Damage::Skip { most: 1 });
         let whole = found.into_iter().collect::<Result<Vec<_>>>().unwrap();

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use shardpack_formats::{Compression, FormatOptions, NAMES, Schema};
 
 use super::{
-    Base, FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals, Version,
+    Base, FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals,
+    Version,
 };
 use crate::lines::Lines;
 use crate::seal;

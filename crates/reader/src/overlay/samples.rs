@@ -142,7 +142,8 @@ impl OverlaidSamples {
             return;
         }
         let Stats { samples, quarantined, .. } = self.stats;
-        let mut sum = Stats { skipped: std::mem::take(&mut self.stats.skipped), ..Stats::default() };
+        let mut sum =
+            Stats { skipped: std::mem::take(&mut self.stats.skipped), ..Stats::default() };
         each().for_each(|stats| sum.add(stats));
         self.stats = Stats { samples, quarantined, ..sum };
     }

@@ -16,7 +16,8 @@ pub fn lies_over(
     jobs: usize,
     report: &mut VerifyReport,
 ) -> Result<()> {
-    let Some((manifest, over)) = overlay.manifest().and_then(|m| Some((m, m.base.as_ref()?))) else {
+    let Some((manifest, over)) = overlay.manifest().and_then(|m| Some((m, m.base.as_ref()?)))
+    else {
         return Err(Error::Usage(format!("{}: is no overlay", overlay.describe())));
     };
     let reason = match base.manifest() {
@@ -66,8 +67,10 @@ fn shard(overlay: &Dataset<'_>, base: &Dataset<'_>, number: usize) -> Result<Sha
         None => Ok(ours.len() as u64),
         Some((i, (ours, theirs))) => {
             let shard = base.shards().get(number).map_or("", |shard| shard.path.as_str());
-            let reason =
-                format!("key {:?} lies over {:?}, record {i} of {shard} there", ours.key, theirs.key);
+            let reason = format!(
+                "key {:?} lies over {:?}, record {i} of {shard} there",
+                ours.key, theirs.key
+            );
             Err((Some(i), reason))
         }
     })

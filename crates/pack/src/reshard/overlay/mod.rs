@@ -82,7 +82,8 @@ pub fn overlay(
     let same = published.digest == expected;
     let other = (!same).then(|| format!("digest {}, not {expected}", published.digest));
     if let Some(how) = stale.or(other) {
-        let what = format!("holds an overlay of the same names and lengths: {how}; remove it first");
+        let what =
+            format!("holds an overlay of the same names and lengths: {how}; remove it first");
         return Err(Error::Occupied { destination: store.describe(), what });
     }
     let base_digest = over.base.digest.to_string();
@@ -104,7 +105,9 @@ pub fn dry_overlay(
 fn its_own(options: &PackOptions) -> Result<PackOptions> {
     let usage = |what: &str| Err(Error::Usage(what.to_owned()));
     if options.map.is_some() {
-        return usage("an overlay holds what is added as it is: map it before, or pack without --overlay");
+        return usage(
+            "an overlay holds what is added as it is: map it before, or pack without --overlay",
+        );
     }
     if options.bad_names != Policy::Error {
         return usage("--bad-names skip: an overlay has a record for each one of its base");

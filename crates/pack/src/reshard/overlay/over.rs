@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use shardpack_formats::{Compression, Format};
 use shardpack_manifest::{Base, Manifest};
 
+use crate::Result;
 use crate::options::PackOptions;
 use crate::plan::{ShardPlan, WHOLE};
-use crate::Result;
 
 /// What an overlay lies over.
 #[derive(Clone, Debug)]

@@ -183,12 +183,7 @@ struct Records<'j> {
 }
 
 impl<'j> Records<'j> {
-    fn new(
-        builder: CatalogBuilder,
-        added: Other,
-        join: &'j Settings,
-        base: &'j Manifest,
-    ) -> Self {
+    fn new(builder: CatalogBuilder, added: Other, join: &'j Settings, base: &'j Manifest) -> Self {
         let (lacking, clashing, digest, live) = Default::default();
         Self { builder, added, join, base, lacking, clashing, digest, live }
     }
@@ -220,7 +215,8 @@ impl<'j> Records<'j> {
             self.digest += hasher.digest_record(&record);
             let found = self.added.find(record.key);
             if found.is_none() && self.join.missing == Missing::Error {
-                self.lacking.add(|| format!("{:?}: {} record {i}", record.key, input.shard_name(number)));
+                self.lacking
+                    .add(|| format!("{:?}: {} record {i}", record.key, input.shard_name(number)));
             }
             self.record(&record, place, found)?;
         }

@@ -175,8 +175,7 @@ fn what_cannot_be_an_overlay_is_refused_with_the_way_on() {
     }
     let found = Dataset::foreign(&base, "", &Default::default()).unwrap();
     let (how, progress) = (SourceOptions::default(), Progress::default());
-    let error =
-        OverlaySource::open((found, "x".into()), two(), None, &how, &progress).unwrap_err();
+    let error = OverlaySource::open((found, "x".into()), two(), None, &how, &progress).unwrap_err();
     assert!(error.to_string().contains("shardpack index"), "{error}");
     // It changes with what it lies over, and not by itself.
     let files = MemoryTree::new([("b.jpg", "new")]);
