@@ -91,6 +91,7 @@ fn a_loop_over_both_sees_what_a_join_would_have_made() {
         ("tfrecord", "recordio-protobuf", "tfrecord"),
         ("recordio", "tfrecord", "tfrecord"),
         ("recordio-protobuf", "webdataset", "recordio-protobuf"),
+        ("tfrecord --compress gzip", "webdataset --compress zstd", "tfrecord"),
     ] {
         let home = world(&format!("--format {below}"), &[]);
         home.line(&format!("join one both --with t.csv --format {made} --target 5kB")).done();
@@ -176,6 +177,25 @@ fn an_overlay_is_a_dataset() {
     };
     assert!(shards("made") == shards("both"), "other names or bytes");
     assert_eq!(epochs(&home, "one --overlay over", 1)[0], digest(&home, "both"));
+}
+
+#[test]
+fn shards_that_something_else_wrote_have_overlays_once_they_are_indexed() {
+    let home = world("", &[]);
+    home.line("pack src plain --target 9kB --split a=0.5,b=0.5").done();
+    fs::create_dir(home.path("theirs")).expect("a folder");
+    for split in ["a", "b"] {
+        let name = |folder: &str| home.path(&format!("{folder}/{split}"));
+        fs::rename(name("plain/shards"), name("theirs")).expect("moved");
+    }
+    home.line("index theirs").done();
+    home.line("join theirs over --with t.csv --overlay").done();
+    let verified = home.line("verify over").done().stdout;
+    assert!(verified.contains("60 records of the same key"), "{verified}");
+    assert!(home.names("over").iter().any(|name| name.starts_with("shards/b-")));
+    home.line("join theirs both --with t.csv").done();
+    let wanted = digest(&home, "both");
+    assert_eq!(epochs(&home, "theirs --overlay over", 3), [wanted, wanted]);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The shards of an overlay, which are those of its base.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use shardpack_formats::{Compression, Format};
 use shardpack_manifest::{Base, Manifest};
 
-use crate::Result;
 use crate::options::PackOptions;
 use crate::plan::{ShardPlan, WHOLE};
+use crate::{Error, Result};
 
 /// What an overlay lies over.
 #[derive(Clone, Debug)]
@@ -31,21 +31,21 @@ impl Over {
         let theirs = suffix(&*theirs.open()?, *compression);
         let ours = suffix(format, options.compression);
         let overhead = format.trailer().len() as u64;
-        let mut start = 0;
-        let planned = shards.iter().map(|shard| {
+        let (mut start, mut planned, mut paths) = (0, Vec::new(), HashSet::new());
+        for shard in shards {
             let end = start + shard.samples as usize;
             let records: u64 = lens.get(start..end).map_or(0, |lens| lens.iter().sum());
-            let plan = ShardPlan {
-                path: path(&shard.path, &theirs, &ours),
-                split: shard.split.clone().unwrap_or_else(|| WHOLE.into()),
-                start,
-                end,
-                bytes: records + overhead,
-            };
+            let path = path(&shard.path, shard.split.as_deref(), &theirs, &ours);
+            if !paths.insert(path.clone()) {
+                return Err(Error::Usage(format!(
+                    "two shards of the dataset would both be {path} in an overlay; reshard it first"
+                )));
+            }
+            let split = shard.split.clone().unwrap_or_else(|| WHOLE.into());
+            planned.push(ShardPlan { path, split, start, end, bytes: records + overhead });
             start = end;
-            plan
-        });
-        Ok(planned.collect())
+        }
+        Ok(planned)
     }
 
     /// Whether shards are in splits.
@@ -80,13 +80,17 @@ fn suffix(format: &dyn Format, compression: Compression) -> String {
     }
 }
 
-/// Where the shard lies that belongs to one of the base. Of shards that something else wrote, which
-/// may lie anywhere, too: an overlay has its own below `shards/`.
-fn path(base: &str, theirs: &str, ours: &str) -> String {
+/// Where the shard lies that belongs to one of the base: below `shards/`, in the folder of its split.
+/// Shards that something else wrote may lie anywhere, in folders that are no splits.
+fn path(base: &str, split: Option<&str>, theirs: &str, ours: &str) -> String {
     let stem = base.strip_suffix(theirs).unwrap_or(base);
-    match stem.starts_with("shards/") {
-        true => format!("{stem}{ours}"),
-        false => format!("shards/{stem}{ours}"),
+    let stem = stem.strip_prefix("shards/").unwrap_or(stem);
+    match split {
+        None => format!("shards/{}{ours}", stem.replace('/', "-")),
+        Some(split) => {
+            let name = stem.strip_prefix(split).and_then(|rest| rest.strip_prefix('/'));
+            format!("shards/{split}/{}{ours}", name.unwrap_or(stem).replace('/', "-"))
+        }
     }
 }
 
@@ -96,13 +100,21 @@ mod tests {
 
     #[test]
     fn shards_are_called_like_those_they_belong_to() {
-        for (base, theirs, ours, want) in [
-            ("shards/a-0.tar", ".tar", ".tar", "shards/a-0.tar"),
-            ("shards/train/a-0.tar.gz", ".tar.gz", ".tfrecord", "shards/train/a-0.tfrecord"),
-            ("cat/1.tar", ".tar", ".rec", "shards/cat/1.rec"),
-            ("part-00001", ".tfrecord", ".tfrecord", "shards/part-00001.tfrecord"),
+        for (base, split, theirs, ours, want) in [
+            ("shards/a-0.tar", None, ".tar", ".tar", "shards/a-0.tar"),
+            (
+                "shards/train/a-0.tar.gz",
+                Some("train"),
+                ".tar.gz",
+                ".tfrecord",
+                "shards/train/a-0.tfrecord",
+            ),
+            ("cat/1.tar", None, ".tar", ".rec", "shards/cat-1.rec"),
+            ("shards/cat/1.tar", None, ".tar", ".tar", "shards/cat-1.tar"),
+            ("x/val/1.tar", Some("val"), ".tar", ".tar", "shards/val/x-val-1.tar"),
+            ("part-00001", None, ".tfrecord", ".tfrecord", "shards/part-00001.tfrecord"),
         ] {
-            assert_eq!(path(base, theirs, ours), want);
+            assert_eq!(path(base, split, theirs, ours), want);
         }
     }
 }
