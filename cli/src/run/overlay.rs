@@ -135,9 +135,6 @@ fn options(anew: &AnewArgs, destination: &Path, base: &Dataset<'_>) -> Result<Pa
     if anew.format.schema.is_none() {
         options.format_options.schema = Schema::Fields;
     }
-    if let Some(manifest) = base.manifest() {
-        options.order = manifest.order;
-    }
     Ok(options)
 }
 
