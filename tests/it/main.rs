@@ -11,6 +11,7 @@ mod join;
 mod manifests;
 mod map;
 mod mixing;
+mod overlay;
 mod packing;
 mod program;
 mod quarantine;

@@ -23,6 +23,15 @@ pub(crate) struct JoinArgs {
     #[arg(value_name = "DST", value_hint = ValueHint::DirPath)]
     pub(crate) destination: PathBuf,
 
+    /// Write only what is added: an overlay of SRC, of which nothing is copied or read but its indexes
+    ///
+    /// DST is a dataset with a record for each one of SRC, in shards that are cut alike, and its
+    /// manifest tells what it lies over; training jobs read both as one. So what says which samples are
+    /// taken, in which order and shards, cannot be given, nor --missing inner. With --missing left the
+    /// format must keep a record without fields: tfrecord or recordio-protobuf. Change SRC, other than
+    /// by `delete`, and the overlay must be made anew.
+    #[arg(long)]
+    pub(crate) overlay: bool,
     #[command(flatten)]
     pub(crate) with: WithArgs,
     #[command(flatten)]

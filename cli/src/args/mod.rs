@@ -48,7 +48,7 @@ pub(crate) use delete::DeleteArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use index::IndexArgs;
 pub(crate) use info::InfoArgs;
-pub(crate) use join::{JoinArgs, UnusedArg, WithArgs};
+pub(crate) use join::{JoinArgs, MissingArg, UnusedArg, WithArgs};
 pub(crate) use ls::LsArgs;
 pub(crate) use map::MapArgs;
 #[cfg(feature = "image")]
@@ -57,9 +57,9 @@ pub(crate) use merge::MergeArgs;
 pub(crate) use order::OrderArgs;
 pub(crate) use output::{OutputArgs, ProgressArg, ReportArgs};
 pub(crate) use pack::{
-    LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg,
+    LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder, SchemaArg, ShardArgs,
 };
-pub(crate) use reshard::{AnewArgs, DuplicatesArg, ReshardArgs};
+pub(crate) use reshard::{AnewArgs, DuplicatesArg, FieldArgs, ReshardArgs, SelectArgs};
 pub(crate) use s3::S3Args;
 pub(crate) use shuffle_score::ShuffleScoreArgs;
 pub(crate) use simulate::SimulateArgs;

@@ -18,6 +18,12 @@ pub(crate) struct VerifyArgs {
     /// Compare with the files that were packed, byte by byte
     #[arg(long, value_name = "SRC", value_hint = ValueHint::AnyPath)]
     pub(crate) against: Option<PathBuf>,
+    /// Of an overlay: where the dataset is that it lies over [default: where it was]
+    ///
+    /// Digest and shards must be those that the overlay was made over, and each record must have the
+    /// key of the one that it is for.
+    #[arg(long, value_name = "SRC", value_hint = ValueHint::AnyPath)]
+    pub(crate) over: Option<PathBuf>,
     /// Check files, lengths, manifest and indexes, but read no shard
     #[arg(long)]
     pub(crate) quick: bool,

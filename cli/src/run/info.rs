@@ -52,6 +52,10 @@ fn head(report: &InfoReport, path: &Path, output: &mut Output) -> Result<()> {
         report.format, report.compression
     ))?;
     output.line(&format!("digest   {}", report.digest))?;
+    if let Some(over) = &report.over {
+        let place = over.place.as_deref().unwrap_or("a dataset");
+        output.line(&format!("over     {place}, digest {}", over.digest))?;
+    }
     output.line(&format!("samples  {}", count(report.samples)))?;
     if report.deleted > 0 {
         let digest = report.live_digest.as_ref().map(|digest| format!(", digest {digest}"));

@@ -7,13 +7,16 @@ use shardpack_pack::{Join, Table, TableKind, With};
 use shardpack_store::{LocalOptions, LocalStore, Object, S3Store, S3Uri, Store};
 
 use super::dataset::Place;
-use super::{reshard, s3};
+use super::{overlay, reshard, s3};
 use crate::args::{JoinArgs, S3Args, UnusedArg, WithArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
 
 pub(super) fn run(args: &JoinArgs, log: Log, output: &mut Output) -> Result<Exit> {
+    if args.overlay {
+        return overlay::run(args, log, output);
+    }
     let sources = std::slice::from_ref(&args.source);
     reshard::anew(sources, &args.destination, &args.anew, Some(&args.with), log, output)
 }

@@ -20,6 +20,7 @@ mod ls;
 mod manual;
 mod map;
 mod merge;
+mod overlay;
 mod pack;
 mod plan;
 mod quarantine;

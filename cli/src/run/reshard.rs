@@ -57,14 +57,7 @@ pub(super) fn anew(
     signal::watch(Arc::clone(&progress), log)?;
     let work = if with.is_some() { "joining" } else { "resharding" };
     let display = super::display(args.output, work, &progress, log);
-    let defaults = SourceOptions::default();
-    let work = WorkArgs { jobs: args.run.jobs, memory: args.run.memory };
-    let how = SourceOptions {
-        jobs: places.iter().map(|place| place.jobs(work, defaults.jobs)).max().unwrap_or(1),
-        memory: options.memory,
-        io_depth: options.io_depth,
-        scratch: args.map.scratch.clone().unwrap_or(defaults.scratch),
-    };
+    let how = looking(args, &places, &options);
     let source = match &added {
         None => DatasetSource::open(inputs, &selection, &how, &progress)?,
         Some(added) => DatasetSource::join(inputs, added.join()?, &selection, &how, &progress)?,
@@ -93,11 +86,23 @@ pub(super) fn anew(
     Ok(Exit::Done)
 }
 
-fn target(
+/// How the sources are looked at.
+pub(super) fn looking(args: &AnewArgs, places: &[Place], options: &PackOptions) -> SourceOptions {
+    let defaults = SourceOptions::default();
+    let work = WorkArgs { jobs: args.run.jobs, memory: args.run.memory };
+    SourceOptions {
+        jobs: places.iter().map(|place| place.jobs(work, defaults.jobs)).max().unwrap_or(1),
+        memory: options.memory,
+        io_depth: options.io_depth,
+        scratch: args.map.scratch.clone().unwrap_or(defaults.scratch),
+    }
+}
+
+pub(super) fn target(
     destination: &Path,
     args: &AnewArgs,
     options: &PackOptions,
-    source: &DatasetSource<'_>,
+    source: &dyn Source,
     log: Log,
 ) -> Result<Box<dyn Store>> {
     // A quarter of the memory is for parts on their way to S3.
@@ -202,7 +207,7 @@ fn selection(args: &AnewArgs) -> Result<Selection> {
     })
 }
 
-fn options(
+pub(super) fn options(
     args: &AnewArgs,
     destination: &Path,
     first: Option<&Dataset<'_>>,

@@ -7,7 +7,7 @@ use shardpack_pack::{AgainstReport, Progress, Sightings, VerifyOptions, VerifyRe
 use shardpack_store::WalkOptions;
 
 use super::dataset::Place;
-use super::{quarantine, source};
+use super::{overlay, quarantine, source};
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -42,7 +42,8 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
         memory: args.work.memory.0,
         quick: args.quick,
     };
-    let report = verify(&dataset, &options, &progress)?;
+    let mut report = verify(&dataset, &options, &progress)?;
+    let over = overlay::verify(args, &dataset, options.jobs, &mut report, log)?;
     drop(display);
     let written = args.quarantine.as_deref();
     let written = written
@@ -52,7 +53,7 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
         true => output.json(&report)?,
         false if args.output.quiet && report.is_whole() => {}
         false => {
-            print(&report, &args.dataset.path, output)?;
+            print(&report, &args.dataset.path, over.as_deref(), output)?;
             written.map_or(Ok(()), |written| output.line(&written))?;
         }
     }
@@ -60,7 +61,12 @@ pub(super) fn run(args: &VerifyArgs, log: Log, output: &mut Output) -> Result<Ex
 }
 
 /// Everything that is wrong, a line each; the last line is the verdict.
-fn print(report: &VerifyReport, path: &Path, output: &mut Output) -> Result<()> {
+fn print(
+    report: &VerifyReport,
+    path: &Path,
+    over: Option<&str>,
+    output: &mut Output,
+) -> Result<()> {
     for damage in &report.damage {
         output.line(&format!("damage: {damage}"))?;
     }
@@ -87,6 +93,10 @@ fn print(report: &VerifyReport, path: &Path, output: &mut Output) -> Result<()> 
         output.line(&format!(
             "note: {deleted} of these marked as deleted, and still in the shards"
         ))?;
+    }
+    if let (Some(over), Some(records)) = (over, report.over) {
+        let keys = counted(records, "record");
+        output.line(&format!("over {over}: {keys} of the same key"))?;
     }
     output.line(&format!("digest {}", report.digest))?;
     output.line(&verdict(report, path))

@@ -25,7 +25,7 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use index::{Fields, Index, IndexBuilder, IndexEntry, IndexField, IndexRecord, ShardFile};
 pub use label::LabelRef;
 pub use manifest::{
-    Event, FieldTotals, Fingerprint, Labels, Manifest, Order, RecordFormat, Row, Shard, Sidecar,
-    Split, Summary, Tool, Totals, Version,
+    Base, Event, FieldTotals, Fingerprint, Labels, Manifest, Order, RecordFormat, Row, Shard,
+    Sidecar, Split, Summary, Tool, Totals, Version,
 };
 pub use quarantine::{Quarantine, Quarantined};

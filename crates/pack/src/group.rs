@@ -32,6 +32,8 @@ pub(crate) struct Samples<'l> {
     pub(crate) ids: Vec<u64>,
     /// Places given by a source that is arranged, by sample; empty without one.
     places: Vec<u32>,
+    /// Samples of an overlay that have no file, and the entry of the listing that tells their key.
+    bare: Vec<(SampleId, FileId)>,
     /// What was left out, by reason.
     pub(crate) skipped: Vec<(String, u64)>,
     /// What is known of samples that were packed before.
@@ -66,6 +68,7 @@ pub(crate) fn group<'l>(listing: &'l Listing, options: &PackOptions) -> Result<S
         classes: BTreeMap::new(),
         ids: Vec::new(),
         places: Vec::new(),
+        bare: Vec::new(),
         skipped: listing.skipped.clone(),
         catalog: None,
     };
@@ -98,6 +101,7 @@ impl<'l> Samples<'l> {
             classes: catalog.classes().clone(),
             ids: catalog.ids().to_vec(),
             places: catalog.places().to_vec(),
+            bare: catalog.bare(),
             skipped: listing.skipped.clone(),
             catalog: Some(catalog),
         };
@@ -134,7 +138,11 @@ impl<'l> Samples<'l> {
     /// Writes the key of a sample into `key`.
     pub(crate) fn key(&self, sample: SampleId, key: &mut String) {
         key.clear();
-        if let Some(&file) = self.members(sample).first() {
+        let bare = || {
+            let at = self.bare.binary_search_by_key(&sample, |(sample, _)| *sample).ok()?;
+            Some(self.bare.get(at)?.1)
+        };
+        if let Some(file) = self.members(sample).first().copied().or_else(bare) {
             self.naming.append_key(self.listing, file, key);
         }
     }

@@ -60,8 +60,9 @@ pub use progress::{Progress, Stage};
 pub use report::{PackReport, PlanReport, PlannedShard};
 pub use reshard::{
     Arrangement, BadJson, Column, DEEPEST_EXPRESSION, DatasetSource, Dedupe, Duplicates,
-    Expression, ExpressionError, Fold, Join, LONGEST_EXPRESSION, Missing, ReshardReport,
-    SameSamples, Selection, SourceOptions, Table, TableKind, Term, With, dry_reshard, reshard,
+    Expression, ExpressionError, Fold, Join, LONGEST_EXPRESSION, Missing, OverlayReport,
+    OverlaySource, ReshardReport, SameSamples, Selection, SourceOptions, Table, TableKind, Term,
+    With, dry_overlay, dry_reshard, lies_over, overlay, reshard,
 };
 
 pub use shardpack_dataset::{Dataset, DatasetShard, ForeignOptions};

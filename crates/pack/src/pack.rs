@@ -14,6 +14,7 @@ use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
 use crate::publish::{Prove, publish};
 use crate::report::{PackReport, PlanReport};
+use crate::reshard::Over;
 use crate::staging::{self, Found, Identity};
 use crate::{Error, Result, difference, labels};
 
@@ -177,7 +178,11 @@ pub(crate) fn identity(
 /// The options that decide bytes, those that chose the samples included.
 fn described(samples: &Samples<'_>, options: &PackOptions) -> BTreeMap<String, String> {
     let mut all = options.describe();
-    all.extend(samples.catalog.iter().flat_map(|catalog| catalog.described().clone()));
+    let Some(catalog) = samples.catalog else { return all };
+    all.extend(catalog.described().clone());
+    if catalog.over.is_some() {
+        Over::describe(&mut all);
+    }
     all
 }
 

@@ -169,6 +169,9 @@ pub(crate) fn plan(
     } else {
         let way_out = match samples.catalog {
             None => "rename the files or leave them out with --exclude or --bad-names skip",
+            Some(catalog) if catalog.over.is_some() => {
+                "give fields another name with --column NAME=FIELD, or choose --format tfrecord"
+            }
             Some(_) => {
                 "rename fields with --rename, or leave these samples out with --bad-names skip"
             }
@@ -178,6 +181,9 @@ pub(crate) fn plan(
     }
     let way_out = match samples.catalog {
         None => "",
+        Some(catalog) if catalog.over.is_some() => {
+            "; add one field with --column or --as json=FIELD, or choose --format tfrecord"
+        }
         Some(_) => {
             "; choose fields with --fields or --drop-field, names with --rename, or leave labels behind with --drop-labels"
         }
@@ -185,9 +191,9 @@ pub(crate) fn plan(
     std::mem::take(&mut measured.others)
         .refuse(format!("{} cannot hold these samples{way_out}", format.name()))?;
 
-    let ordered = samples.ordered(options.order, std::mem::take(&mut measured.hashes));
+    let hashes = std::mem::take(&mut measured.hashes);
     let mut plan = Plan {
-        order: Vec::with_capacity(ordered.len()),
+        order: Vec::with_capacity(samples.len()),
         lens: Vec::new(),
         shards: Vec::new(),
         body_bytes: measured.body_bytes,
@@ -195,25 +201,12 @@ pub(crate) fn plan(
         stamps: measured.stamps,
         fingerprint: 0,
     };
-    let overhead = format.trailer().len() as u64;
-    let before = options.existing.as_ref().map_or(0, |existing| existing.shards as usize);
-    for (name, part) in split(samples, options, ordered)? {
-        let ends = cut(part.iter().map(|s| measured.lens[*s as usize]), overhead, options)
-            .map_err(|why| Error::Usage(format!("split {name}: {why}")))?;
-        let mut start = 0;
-        let shards = ends.len();
-        for (i, end) in ends.into_iter().enumerate() {
-            let bytes: u64 = part[start..end].iter().map(|s| measured.lens[*s as usize]).sum();
-            plan.shards.push(ShardPlan {
-                path: shard_path(options, format, &name, before + i, before + shards),
-                split: name.clone(),
-                start: plan.order.len() + start,
-                end: plan.order.len() + end,
-                bytes: bytes + overhead,
-            });
-            start = end;
+    match samples.catalog.and_then(|catalog| catalog.over.as_ref()) {
+        Some(over) => {
+            plan.order.extend(0..samples.len() as SampleId);
+            plan.shards = over.shards(&measured.lens, format, options)?;
         }
-        plan.order.extend(part);
+        None => plan.fill(samples, &measured.lens, hashes, format, options)?,
     }
     plan.lens = plan.order.iter().map(|s| measured.lens[*s as usize]).collect();
     plan.fingerprint = plan.identify(measured.shapes);
@@ -353,6 +346,39 @@ fn shard_path(
 }
 
 impl Plan {
+    /// Puts samples into shards, in the order and of the size that the options say.
+    fn fill(
+        &mut self,
+        samples: &Samples<'_>,
+        lens: &[u64],
+        hashes: Vec<u64>,
+        format: &dyn Format,
+        options: &PackOptions,
+    ) -> Result<()> {
+        let ordered = samples.ordered(options.order, hashes);
+        let overhead = format.trailer().len() as u64;
+        let before = options.existing.as_ref().map_or(0, |existing| existing.shards as usize);
+        for (name, part) in split(samples, options, ordered)? {
+            let ends = cut(part.iter().map(|s| lens[*s as usize]), overhead, options)
+                .map_err(|why| Error::Usage(format!("split {name}: {why}")))?;
+            let mut start = 0;
+            let shards = ends.len();
+            for (i, end) in ends.into_iter().enumerate() {
+                let bytes: u64 = part[start..end].iter().map(|s| lens[*s as usize]).sum();
+                self.shards.push(ShardPlan {
+                    path: shard_path(options, format, &name, before + i, before + shards),
+                    split: name.clone(),
+                    start: self.order.len() + start,
+                    end: self.order.len() + end,
+                    bytes: bytes + overhead,
+                });
+                start = end;
+            }
+            self.order.extend(part);
+        }
+        Ok(())
+    }
+
     /// Hash of the samples (as `shapes` identifies them), their order and their shards.
     fn identify(&self, shapes: u128) -> u128 {
         let mut hash = Xxh3::new();

@@ -12,6 +12,7 @@ use crate::parallel::each;
 use crate::plan::ShardPlan;
 use crate::progress::Progress;
 use crate::prove::prove;
+use crate::reshard::Over;
 use crate::sources::sources_path;
 use crate::staging::{self, Identity, MANIFEST, STAGING, index_path, sealed, sealed_index, staged};
 use crate::{Error, Result};
@@ -78,12 +79,25 @@ fn row(context: &Context<'_>, shard: usize) -> Result<Row> {
     let bytes = sealed_index(store, shard)?.ok_or_else(|| missing(shard))?;
     let index = Index::parse(&bytes[..])?;
     prove(store, shard, &index)?;
-    let split = (!context.options.splits.is_empty()).then(|| shard.split.clone());
+    let split = is_split(context).then(|| shard.split.clone());
     let summary = index.summary();
     let mut entry = entry(shard, split, &index, &summary, &bytes);
     let sources = sources_path(&shard.path);
     entry.sources = sealed(store, &sources)?.map(|bytes| Sidecar::of(sources, &bytes));
     Ok((entry, summary.fields))
+}
+
+/// Whether shards are in splits: as the options say, or as what an overlay lies over is.
+fn is_split(context: &Context<'_>) -> bool {
+    match over(context) {
+        Some(over) => over.is_split(),
+        None => !context.options.splits.is_empty(),
+    }
+}
+
+/// What is packed lies over this, if it is an overlay.
+fn over<'c>(context: &Context<'c>) -> Option<&'c Over> {
+    context.samples.catalog?.over.as_ref()
 }
 
 /// Threads that read indexes: one on a local store, where an index is tens of megabytes when
@@ -117,6 +131,9 @@ fn head(context: &Context<'_>, identity: &Identity) -> Result<Manifest> {
     if !context.samples.classes.is_empty() {
         let classes = context.samples.classes.clone();
         manifest.labels = Some(Labels { map: Some(LABELS.into()), classes });
+    }
+    if let Some(over) = over(context) {
+        over.note(&mut manifest);
     }
     Ok(manifest)
 }

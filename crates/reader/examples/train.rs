@@ -5,6 +5,7 @@
 //!     cargo run --release --example train -- --channel train                (in a container)
 //!     cargo run --release --example train -- DATASET --epochs 2             (anywhere)
 //!     cargo run --release --example train -- DATASET --state checkpoint     (goes on after kill -9)
+//!     cargo run --release --example train -- DATASET --overlay CAPTIONS     (with its fields, too)
 //!
 //! `scripts/modes.sh` runs it in each input mode. Rank and world are the launcher's or the
 //! container's: `RANK=1 WORLD_SIZE=4` by hand.
@@ -34,10 +35,11 @@ fn main() -> Result<()> {
         Some(saved) => channel.resume(job.options.clone(), &saved.state)?,
         None => channel.reader(job.options.clone())?,
     };
+    let reader = job.lay_over(reader)?;
     let mut coverage = match (&job.coverage, &reader) {
         (None, _) => None,
         (Some(folder), ChannelReader::Seek(reader)) => Some(Coverage::create(folder, reader)?),
-        _ => return Err("a stream has no places to log: no --coverage".into()),
+        _ => return Err("a stream has no places to log, nor have overlays: no --coverage".into()),
     };
     let start = reader.start();
     // What this rank saw of the epoch before it was stopped.
@@ -81,6 +83,8 @@ fn train(sample: &Sample, compute: Duration) -> usize {
 struct Job {
     channel: String,
     place: Option<String>,
+    /// Overlays: channels by name, or places.
+    overlays: Vec<String>,
     epochs: u64,
     /// The checkpoint, and the steps between two.
     state: Option<PathBuf>,
@@ -97,6 +101,7 @@ impl Job {
         let mut job = Self {
             channel: "train".into(),
             place: None,
+            overlays: Vec::new(),
             epochs: 1,
             state: None,
             every: 100,
@@ -109,6 +114,7 @@ impl Job {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match &*arg {
                 "--channel" => job.channel = value()?,
+                "--overlay" => job.overlays.push(value()?),
                 "--epochs" => job.epochs = value()?.parse()?,
                 "--state" => job.state = Some(value()?.into()),
                 "--every" => job.every = value()?.parse::<u64>()?.max(1),
@@ -123,6 +129,21 @@ impl Job {
             }
         }
         Ok(job)
+    }
+
+    /// The reader with the fields of overlays.
+    fn lay_over(&self, reader: ChannelReader) -> Result<ChannelReader> {
+        if self.overlays.is_empty() {
+            return Ok(reader);
+        }
+        // A channel of the container where there is no dataset of its own, as with the dataset itself.
+        let open = |overlay: &String| match self.place {
+            Some(_) => Channel::at("overlay", overlay),
+            None => Channel::open(overlay),
+        };
+        let overlays =
+            self.overlays.iter().map(open).collect::<shardpack_reader::Result<Vec<_>>>()?;
+        Ok(reader.overlaid(&overlays, &self.options)?)
     }
 
     /// Saves where the next run goes on. What it will not read again is in the coverage log before.

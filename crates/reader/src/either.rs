@@ -4,17 +4,23 @@ use shardpack_manifest::Digest;
 
 use crate::plan::{Cursor, State};
 use crate::stream::{Promises, StreamSamples, Streamed};
-use crate::{Error, Reader, Result, Sample, Samples, Stats};
+use crate::{
+    Channel, Error, Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSamples, ReadOptions,
+    Reader, Result, Sample, Samples, Stats, overlay,
+};
 
 /// Reads a [`Channel`](crate::Channel), in whichever mode it comes.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a training loop has one of them")]
 #[non_exhaustive]
 pub enum ChannelReader {
     /// Files, mounts and S3.
     Seek(Reader),
     /// FIFOs, and shards without a manifest.
     Stream(Streamed),
+    /// Files, mounts and S3, with overlays.
+    Overlaid(Overlaid),
+    /// FIFOs, with overlays.
+    OverlaidStream(OverlaidStream),
 }
 
 impl ChannelReader {
@@ -23,6 +29,8 @@ impl ChannelReader {
         match self {
             Self::Seek(reader) => ChannelSamples::Seek(reader.epoch(epoch)),
             Self::Stream(streamed) => ChannelSamples::Stream(streamed.epoch(epoch)),
+            Self::Overlaid(overlaid) => ChannelSamples::Overlaid(overlaid.epoch(epoch)),
+            Self::OverlaidStream(overlaid) => ChannelSamples::OverlaidStream(overlaid.epoch(epoch)),
         }
     }
 
@@ -31,16 +39,21 @@ impl ChannelReader {
         match self {
             Self::Seek(reader) => reader.start(),
             Self::Stream(streamed) => streamed.start(),
+            Self::Overlaid(overlaid) => overlaid.start(),
+            Self::OverlaidStream(overlaid) => overlaid.start(),
         }
     }
 
     /// The reader of shards that can be sought: for lookups, for workers, and to be
     /// [`Mixed`](crate::Mixed) with others.
     ///
-    /// Fails with [`Error::Usage`] for a stream.
+    /// Fails with [`Error::Usage`] for a stream, and with overlays.
     pub fn seek(self) -> Result<Reader> {
         match self {
             Self::Seek(reader) => Ok(reader),
+            Self::Overlaid(_) | Self::OverlaidStream(_) => {
+                Err(Error::usage("a reader of one dataset is asked for, and this one has overlays"))
+            }
             Self::Stream(_) => Err(Error::usage(
                 "a reader that can seek is asked for, and this channel is a stream: a Pipe, or \
                  shards without a manifest; read it in order, set its input mode to File or \
@@ -49,11 +62,31 @@ impl ChannelReader {
         }
     }
 
+    /// The same samples with the fields of overlays of the dataset, as `shardpack join --overlay` makes
+    /// them: channels in mode File or FastFile that hold all of an overlay's folder. Of `options`, which
+    /// this reader was opened with, the cache, threads and damage count.
+    ///
+    /// Fails as [`Overlaid::of_channels`] does, and with [`Error::Usage`] for shards without a manifest.
+    pub fn overlaid(self, overlays: &[Channel], options: &ReadOptions) -> Result<Self> {
+        match self {
+            Self::Seek(reader) => {
+                Overlaid::of_channels(reader, overlays, options).map(Self::Overlaid)
+            }
+            Self::Stream(streamed) => {
+                overlay::stream(streamed, overlays, options).map(Self::OverlaidStream)
+            }
+            Self::Overlaid(_) | Self::OverlaidStream(_) => {
+                Err(Error::usage("there are overlays already; give all of them at once"))
+            }
+        }
+    }
+
     /// What holds for its samples in this mode.
     pub fn promises(&self) -> Promises {
         match self {
-            Self::Seek(_) => Promises::SOUGHT,
+            Self::Seek(_) | Self::Overlaid(_) => Promises::SOUGHT,
             Self::Stream(streamed) => streamed.promises(),
+            Self::OverlaidStream(overlaid) => overlaid.promises(),
         }
     }
 }
@@ -67,6 +100,10 @@ pub enum ChannelSamples {
     Seek(Samples),
     /// Of FIFOs, and of shards without a manifest.
     Stream(StreamSamples),
+    /// Of files, mounts and S3, with overlays.
+    Overlaid(OverlaidSamples),
+    /// Of FIFOs, with overlays.
+    OverlaidStream(OverlaidStreamSamples),
 }
 
 impl ChannelSamples {
@@ -75,6 +112,8 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => Some(samples.state()),
             Self::Stream(samples) => samples.state(),
+            Self::Overlaid(samples) => Some(samples.state()),
+            Self::OverlaidStream(samples) => samples.state(),
         }
     }
 
@@ -83,6 +122,8 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => Some(samples.left()),
             Self::Stream(samples) => samples.left(),
+            Self::Overlaid(samples) => Some(samples.left()),
+            Self::OverlaidStream(samples) => samples.left(),
         }
     }
 
@@ -91,6 +132,8 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => samples.stats(),
             Self::Stream(samples) => samples.stats(),
+            Self::Overlaid(samples) => samples.stats(),
+            Self::OverlaidStream(samples) => samples.stats(),
         }
     }
 
@@ -99,6 +142,8 @@ impl ChannelSamples {
         match self {
             Self::Seek(samples) => samples.digest(),
             Self::Stream(samples) => samples.digest(),
+            Self::Overlaid(samples) => samples.digest(),
+            Self::OverlaidStream(samples) => samples.digest(),
         }
     }
 }
@@ -110,6 +155,8 @@ impl Iterator for ChannelSamples {
         match self {
             Self::Seek(samples) => samples.next(),
             Self::Stream(samples) => samples.next(),
+            Self::Overlaid(samples) => samples.next(),
+            Self::OverlaidStream(samples) => samples.next(),
         }
     }
 }

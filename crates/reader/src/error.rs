@@ -46,6 +46,14 @@ pub enum Error {
     Channel(shardpack_channel::Error),
     /// No dataset, shard or split there. Says where was looked.
     NotFound(String),
+    /// An overlay that does not lie over the dataset: it is none, or the dataset is another one or was
+    /// changed since. Make it anew.
+    Overlay {
+        /// Where it is.
+        overlay: String,
+        /// How it differs, and what to do.
+        reason: String,
+    },
     /// A shard, or its index, is not what the manifest says: truncated, of another length, damaged.
     Shard {
         /// By its path in the dataset.
@@ -131,6 +139,7 @@ impl fmt::Display for Error {
             ),
             Error::Channel(_) => write!(f, "the container's configuration cannot be used"),
             Error::NotFound(what) => write!(f, "{what}"),
+            Error::Overlay { overlay, reason } => write!(f, "overlay {overlay}: {reason}"),
             Error::Shard { shard, reason } => write!(f, "shard {shard}: {reason}"),
             Error::Log { file, line, reason } => write!(f, "{file}, line {line}: {reason}"),
             Error::Damaged(sample) => write!(f, "{sample}"),

@@ -3,7 +3,7 @@
 //! `channel -> plan -> windows -> samples`. [`plan`] says which sample is handed out at which step of
 //! which rank; it computes and reads nothing. [`Reader`] is the read path where shards can be sought,
 //! [`stream`] where they cannot; `deliver.rs` and `stream/samples.rs` are the only places that start
-//! threads. [`Mixed`] draws from several datasets.
+//! threads. [`Mixed`] draws from several datasets, [`Overlaid`] adds the fields of overlays.
 //!
 //! Without the feature `s3` (on by default) there is no AWS SDK and no TLS in the program, and an
 //! `s3://` address is an error that says so.
@@ -25,6 +25,7 @@ mod inflate;
 mod mixed;
 mod open;
 mod options;
+mod overlay;
 pub mod pipe;
 pub mod plan;
 mod pool;
@@ -42,6 +43,7 @@ pub use error::{Error, Result};
 pub use example::{Example, FeatureFault};
 pub use mixed::{Mixed, MixedSamples};
 pub use options::{Damage, ReadOptions};
+pub use overlay::{Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSamples};
 pub use reader::{Reader, Samples};
 pub use sample::Sample;
 pub use shardpack_store::CacheOptions;

@@ -196,7 +196,7 @@ fn foreign(
     Streamed::new(objects, contents, part, options, state).map(ChannelReader::Stream)
 }
 
-fn threads(options: &ReadOptions, remote: bool) -> usize {
+pub(crate) fn threads(options: &ReadOptions, remote: bool) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     options.threads.unwrap_or_else(|| match remote {
         true => REMOTE_THREADS,
@@ -218,7 +218,7 @@ pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
 }
 
 /// Whether it is an address on S3, and no path.
-fn is_s3(place: &str) -> bool {
+pub(crate) fn is_s3(place: &str) -> bool {
     place.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"))
 }
 
@@ -243,25 +243,25 @@ fn local(path: &Path) -> Arc<dyn Store> {
 }
 
 /// Opens stores: straight, or through a cache.
-struct Doors(Option<Cache>);
+pub(crate) struct Doors(Option<Cache>);
 
 impl Doors {
-    fn of(options: &ReadOptions) -> Self {
+    pub(crate) fn of(options: &ReadOptions) -> Self {
         Self(options.cache.as_ref().map(Cache::new))
     }
 
-    fn through(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+    pub(crate) fn through(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         match &self.0 {
             Some(cache) => Arc::new(CachedStore::new(store, cache.clone())),
             None => store,
         }
     }
 
-    fn open(&self, place: &str) -> Result<Arc<dyn Store>> {
+    pub(crate) fn open(&self, place: &str) -> Result<Arc<dyn Store>> {
         Ok(self.through(open(place)?))
     }
 
-    fn local(&self, path: &Path) -> Arc<dyn Store> {
+    pub(crate) fn local(&self, path: &Path) -> Arc<dyn Store> {
         self.through(local(path))
     }
 

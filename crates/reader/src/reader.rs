@@ -61,6 +61,11 @@ impl Reader {
             None => Plan::new(shards, options.plan, part)?,
             Some(state) => Plan::resume(shards, options.plan, part, state)?,
         };
+        let (memory, damage) = (options.memory, options.damage);
+        Ok(Self::planned(set, plan, threads, (memory, damage)))
+    }
+
+    fn planned(set: Set, plan: Plan, threads: usize, (memory, damage): (u64, Damage)) -> Self {
         let share = plan.share(plan.start());
         // A lane changes from one shard to the next while others are in the middle of theirs. An
         // exact shuffle jumps between all of them.
@@ -68,8 +73,37 @@ impl Reader {
             true => MOST_OPEN,
             false => 2 * share.lanes().count() + threads + 1,
         });
-        let (memory, damage) = (options.memory, options.damage);
-        Ok(Self { set: Arc::new(set), plan, threads, memory, damage })
+        Self { set: Arc::new(set), plan, threads, memory, damage }
+    }
+
+    /// A reader of the places of a plan in a set of shards that are cut like those it was made of.
+    /// Damage is an error that it goes on behind.
+    pub(crate) fn beside(set: Set, plan: Plan, threads: usize) -> Self {
+        let memory = ReadOptions::default().memory;
+        Self::planned(set, plan, threads, (memory, Damage::Fail))
+    }
+
+    /// The same, with so many bytes of memory, and what was to be done with damage.
+    pub(crate) fn strict(self, memory: u64) -> (Self, Damage) {
+        let damage = self.damage;
+        (Self { memory, damage: Damage::Fail, ..self }, damage)
+    }
+
+    /// Bytes that are read ahead.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// The shards.
+    pub(crate) fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// What is left of an epoch.
+    pub(crate) fn share(&self, epoch: u64) -> Share {
+        let start = self.plan.start();
+        let consumed = if epoch == start.epoch { start.consumed } else { 0 };
+        self.plan.share(Cursor { epoch, consumed })
     }
 
     /// Where the plan starts: the first epoch, or where the state was saved.
@@ -94,15 +128,12 @@ impl Reader {
 
     /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
     pub fn epoch(&self, epoch: u64) -> Samples {
-        let start = self.plan.start();
-        let consumed = if epoch == start.epoch { start.consumed } else { 0 };
-        Samples::new(self.clone(), self.plan.share(Cursor { epoch, consumed }))
+        Samples::new(self.clone(), self.share(epoch))
     }
 
     /// The part of a worker process: see [`Share::worker`].
     pub fn worker(&self, epoch: u64, worker: u64, workers: u64, batch: u64) -> Result<Samples> {
-        let whole = self.epoch(epoch);
-        Ok(Samples::new(self.clone(), whole.share.worker(worker, workers, batch)?))
+        Ok(Samples::new(self.clone(), self.share(epoch).worker(worker, workers, batch)?))
     }
 
     /// The sample at a place.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use shardpack_formats::Label;
-use shardpack_manifest::{Digest, IndexRecord, SampleHasher};
+use shardpack_manifest::{Digest, IndexField, IndexRecord, SampleHasher};
 
 use crate::plan::{Item, SampleId};
 use crate::segment::{Checked, Segment};
@@ -54,6 +54,8 @@ impl Batch {
 pub struct Sample {
     bytes: Bytes,
     item: Item,
+    /// What overlays add.
+    over: Option<Arc<[Sample]>>,
 }
 
 /// Where a sample's bytes are.
@@ -68,26 +70,36 @@ enum Bytes {
 impl Sample {
     /// The sample in row `row` of `batch`.
     pub(crate) fn of_row(batch: Arc<Batch>, row: u32, item: Item) -> Self {
-        Self { bytes: Bytes::Row(batch, row), item }
+        Self { bytes: Bytes::Row(batch, row), item, over: None }
     }
 
     /// The sample of a record that came in a stream.
     pub(crate) fn of_record(record: Arc<StreamRecord>, item: Item) -> Self {
-        Self { bytes: Bytes::Record(record), item }
+        Self { bytes: Bytes::Record(record), item, over: None }
     }
 
     /// The same bytes at another position of the epoch.
     pub(crate) fn at(&self, position: u64, real: bool) -> Self {
         let item = Item { position, real, ..self.item };
-        Self { bytes: self.bytes.clone(), item }
+        Self { item, ..self.clone() }
+    }
+
+    /// The same with the fields of these, which are the records of overlays at its place.
+    pub(crate) fn under(self, over: Arc<[Sample]>) -> Self {
+        Self { over: Some(over), ..self }
+    }
+
+    fn over(&self) -> &[Sample] {
+        self.over.as_deref().unwrap_or_default()
     }
 
     /// Bytes of memory that it takes: of those that were read together, its part.
     pub(crate) fn weight(&self) -> usize {
-        match &self.bytes {
+        let own = match &self.bytes {
             Bytes::Row(batch, _) => batch.weight(),
             Bytes::Record(record) => record.weight(),
-        }
+        };
+        own + self.over().iter().map(Self::weight).sum::<usize>()
     }
 
     /// What the index says of it, where there is one.
@@ -192,8 +204,13 @@ impl Sample {
         self.fields().find(|(field, _)| *field == name).map(|(_, bytes)| bytes)
     }
 
-    /// Names and bytes of its fields, in stored order.
+    /// Names and bytes of its fields, in stored order; those of overlays come behind its own.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.its_own().chain(self.over().iter().flat_map(Self::its_own))
+    }
+
+    /// The fields of its own record.
+    fn its_own(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let (row, named) = match &self.bytes {
             Bytes::Row(batch, row) => {
                 let row = batch.segment(*row);
@@ -248,8 +265,12 @@ impl Sample {
         self.item.real
     }
 
-    /// Its digest: those of an epoch's real samples, on all ranks, add up to the manifest's.
+    /// Its digest: those of an epoch's real samples, on all ranks, add up to the manifest's. With
+    /// overlays, to that of a dataset whose samples have all of these fields.
     pub fn digest(&self, hasher: &mut SampleHasher) -> Digest {
+        if !self.over().is_empty() {
+            return self.digest_of_all(hasher);
+        }
         match &self.bytes {
             Bytes::Row(batch, row) => {
                 batch.segment(*row).map_or_else(Digest::default, |(_, sample)| sample.digest)
@@ -259,6 +280,13 @@ impl Sample {
                 None => record.digest(hasher),
             },
         }
+    }
+
+    /// Its digest with the fields of overlays. Whoever has overlays has indexes.
+    fn digest_of_all(&self, hasher: &mut SampleHasher) -> Digest {
+        let indexed = std::iter::once(self).chain(self.over()).filter_map(Self::indexed);
+        let fields: Vec<IndexField<'_>> = indexed.flat_map(|record| record.fields).collect();
+        hasher.digest(self.key(), &self.label(), &fields)
     }
 }
 

@@ -138,6 +138,29 @@ impl Set {
         Ok(self)
     }
 
+    /// Numbers of the shards that are seen, rows of the manifest.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.seen.iter().map(|seen| seen.row)
+    }
+
+    /// The same with these shards alone, in this order. Fails where one is not there.
+    pub(crate) fn only(self, rows: &[usize]) -> Result<Self> {
+        let mut by_row: HashMap<usize, Seen> =
+            self.seen.into_iter().map(|seen| (seen.row, seen)).collect();
+        let mut seen = Vec::new();
+        for row in rows {
+            let Some(found) = by_row.remove(row) else {
+                let path = self.manifest.shards.get(*row).map_or("", |shard| &*shard.path);
+                return Err(Error::NotFound(format!(
+                    "{}: {path} is not there",
+                    self.store.describe()
+                )));
+            };
+            seen.push(found);
+        }
+        Ok(Self { wanted: rows.to_vec(), seen, ..self })
+    }
+
     /// How many samples of these shards are in the quarantine.
     pub(crate) fn quarantined(&self) -> u64 {
         self.overlay.count(self.seen.iter().map(|seen| seen.row))

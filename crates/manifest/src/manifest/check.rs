@@ -24,6 +24,10 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<()> {
     for (name, value) in &manifest.options {
         text(name).and(text(value)).map_err(|e| e.in_field("options"))?;
     }
+    if let Some(base) = &manifest.base {
+        let place = base.place.as_deref().unwrap_or_default();
+        base.check(manifest).and(text(place)).map_err(|e| e.in_field("base"))?;
+    }
     tombstones(manifest).map_err(|e| e.in_field("tombstones"))?;
     places(manifest).map_err(|e| e.in_field("tombstone_places"))?;
     history(manifest).map_err(|e| e.in_field("history"))

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use shardpack_formats::{Compression, FormatOptions, NAMES, Schema};
 
 use super::{
-    FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals, Version,
+    Base, FieldTotals, Fingerprint, Labels, Manifest, RecordFormat, Shard, Split, Tool, Totals,
+    Version,
 };
 use crate::lines::Lines;
 use crate::seal;
@@ -39,6 +40,7 @@ struct Wire {
     #[serde(default)]
     options: BTreeMap<String, String>,
     plan: Option<Fingerprint>,
+    base: Option<Base>,
     shards: Vec<Shard>,
     #[serde(default)]
     tombstones: Vec<String>,
@@ -94,6 +96,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Manifest> {
         labels: labels(wire.label_map, wire.classes)?,
         options: wire.options,
         plan: wire.plan,
+        base: wire.base,
         shards: wire.shards,
         tombstones: wire.tombstones,
         tombstone_places: wire.tombstone_places,
@@ -133,6 +136,9 @@ pub(super) fn to_bytes(manifest: &Manifest) -> Result<Vec<u8>> {
     out.map("options", &manifest.options)?;
     if let Some(plan) = &manifest.plan {
         out.field("plan", plan)?;
+    }
+    if let Some(base) = &manifest.base {
+        out.field("base", base)?;
     }
     out.list("shards", &manifest.shards)?;
     if !manifest.tombstones.is_empty() {

@@ -1,6 +1,7 @@
 //! The head of a dataset: what is in it, in which shards, and how it came to be. `SPEC.md` beside
 //! this file has the JSON.
 
+mod base;
 mod check;
 mod grow;
 mod history;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use shardpack_formats::Compression;
 use xxhash_rust::xxh3::xxh3_128;
 
+pub use base::Base;
 pub use grow::Row;
 pub use history::{Event, Version};
 pub use parts::{
@@ -74,6 +76,8 @@ pub struct Manifest {
     pub options: BTreeMap<String, String>,
     /// Fingerprint of the plan that was packed; none for shards that were found, not packed.
     pub plan: Option<Fingerprint>,
+    /// What the dataset lies over, where it is an overlay.
+    pub base: Option<Base>,
     /// The shards in reading order.
     pub shards: Vec<Shard>,
     /// Keys of samples that are still in the shards and the sums but are to be skipped, sorted.
@@ -110,6 +114,7 @@ impl Manifest {
             labels: None,
             options: BTreeMap::new(),
             plan: None,
+            base: None,
             shards: Vec::new(),
             tombstones: Vec::new(),
             tombstone_places: Vec::new(),

@@ -272,6 +272,64 @@ fn shards_come_and_go_with_their_sums_and_marks() {
     assert!(manifest.rebuilt(&[], &fields(7), vec![]).is_err(), "more than there is");
 }
 
+/// An overlay of the example.
+fn overlay() -> Manifest {
+    let base = Base::of(&example(), Digest::from_u128(9), Some("../images".into()));
+    Manifest { base: Some(base), ..example() }
+}
+
+#[test]
+fn an_overlay_says_what_it_lies_over() {
+    let bytes = overlay().to_bytes().unwrap();
+    assert_eq!(Manifest::parse(&bytes).unwrap(), overlay());
+    let text = String::from_utf8(bytes).unwrap();
+    let line = text.lines().find(|line| line.starts_with("  \"base\": ")).unwrap();
+    assert!(line.ends_with("\"samples\":6,\"shards\":3,\"place\":\"../images\"},"), "{line}");
+
+    let base = overlay().base.unwrap();
+    let with = |base| Manifest { base: Some(base), ..example() };
+    for (wrong, told) in [
+        (with(Base { samples: 7, ..base.clone() }), "6 samples in 3 shards over 7 in 3"),
+        (with(Base { shards: 2, ..base.clone() }), "over 6 in 2"),
+        (with(Base { place: Some(String::new()), ..base.clone() }), "no place"),
+        (with(Base { place: Some("a\nb".into()), ..base.clone() }), "no place"),
+        (with(Base { place: Some("a".repeat(1 << 17)), ..base }), "131072"),
+    ] {
+        let error = wrong.to_bytes().unwrap_err();
+        assert_eq!(error.place().field.as_deref(), Some("base"));
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+#[test]
+fn an_overlay_knows_its_base() {
+    let base = overlay().base.unwrap();
+    // Marks of deletion are no other shards.
+    let unmarked = Manifest { tombstones: vec![], tombstone_places: vec![], ..example() };
+    for same in [example(), changed(), unmarked] {
+        assert_eq!(base.differs(&same), None);
+    }
+    let mut grown = changed();
+    grown.shards[0].samples += 1;
+    let mut swapped = example();
+    swapped.shards.swap(0, 1);
+    let version_1 = Base { digest: Digest::from_u128(5), ..base.clone() };
+    let now = Base { digest: swapped.digest, ..base.clone() };
+    swapped.tombstones.clear();
+    for (base, found, told) in [
+        (&version_1, &grown, "changed since its version 1: make the overlay anew"),
+        (&base, &swapped, "another dataset or one that was made anew"),
+        (&now, &swapped, "the same samples in other shards or another order"),
+    ] {
+        let reason = base.differs(found).unwrap();
+        for told in [told, &base.digest.to_string(), "`shardpack join --overlay`"] {
+            assert!(reason.contains(told), "{told:?} is not in {reason}");
+        }
+        let digest = found.live_digest().unwrap().to_string();
+        assert!(reason.contains(&digest), "{digest} is not in {reason}");
+    }
+}
+
 #[test]
 fn formats_keep_their_choices() {
     let mut tfrecord = RecordFormat::new("tfrecord");

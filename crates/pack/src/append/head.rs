@@ -37,6 +37,12 @@ impl Head {
             Err(error) => return Err(error),
         };
         let manifest = Manifest::parse(&bytes).map_err(|e| e.in_file(MANIFEST))?;
+        if manifest.base.is_some() {
+            return Err(Error::Usage(format!(
+                "{}: is an overlay, which is as what it lies over is: change that, and make the overlay anew with `shardpack join --overlay`",
+                store.describe()
+            )));
+        }
         Ok(Self { bytes, manifest })
     }
 

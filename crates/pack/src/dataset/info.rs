@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use serde::Serialize;
 use shardpack_formats::{Compression, Label, Schema};
-use shardpack_manifest::{Digest, Manifest, SampleHasher, Version};
+use shardpack_manifest::{Base, Digest, Manifest, SampleHasher, Version};
 
 use super::check::read_failed;
 use super::ls::{View, samples};
@@ -40,6 +40,9 @@ pub struct InfoReport {
     pub live_digest: Option<String>,
     /// The versions of the dataset, the first one first; empty when it was never changed.
     pub versions: Vec<Version>,
+    /// What it lies over, where it is an overlay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<Base>,
     /// Samples.
     pub samples: u64,
     /// Samples that the manifest says are to be skipped; they are in all other figures.
@@ -205,6 +208,7 @@ fn head(dataset: &Dataset<'_>) -> InfoReport {
         order: manifest.map(|m| m.order.to_string()),
         live_digest: manifest.and_then(Manifest::live_digest).map(|digest| digest.to_string()),
         versions: manifest.map(|m| m.history.clone()).unwrap_or_default(),
+        over: manifest.and_then(|m| m.base.clone()),
         deleted: manifest.map_or(0, |m| m.tombstones.len() as u64),
         shards: shard_sizes(dataset),
         splits: manifest.iter().flat_map(|m| &m.splits).map(split).collect(),

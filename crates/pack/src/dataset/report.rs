@@ -48,11 +48,20 @@ pub struct VerifyReport {
     /// The comparison with the files that were packed, where asked for and not kept off by damage,
     /// of which a caveat tells.
     pub against: Option<AgainstReport>,
+    /// Of an overlay that was compared with what it lies over: records of the same key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<u64>,
     /// What could not be promised, and why: a dataset may be whole as far as one can see.
     pub caveats: Vec<String>,
 }
 
 impl VerifyReport {
+    /// Notes what is wrong with the overlay that a dataset is.
+    pub(crate) fn damaged(&mut self, shard: &str, record: Option<u64>, reason: String) {
+        let (shard, key, offset) = (shard.to_owned(), None, None);
+        self.damage.push(Damage { shard, record, key, offset, reason });
+    }
+
     /// True when everything that could be checked holds. Read [`VerifyReport::caveats`] with it.
     pub fn is_whole(&self) -> bool {
         self.damage.is_empty()

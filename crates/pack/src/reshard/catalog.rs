@@ -10,6 +10,7 @@ use shardpack_store::{FileId, Listing};
 
 pub(crate) use build::{CatalogBuilder, NewField, NewSample, Record};
 
+use super::overlay::Over;
 use super::shards::Broken;
 use crate::Result;
 use crate::plan::Body;
@@ -47,6 +48,8 @@ pub(crate) struct Catalog {
     pub(super) places: Vec<u32>,
     /// The shard whose records are lines of a table, if there is one.
     pub(super) table: Option<u32>,
+    /// The dataset whose records these samples lie over, for an overlay.
+    pub(crate) over: Option<Over>,
     /// What was asked for, as flags and values.
     pub(crate) described: BTreeMap<String, String>,
 }
@@ -244,6 +247,18 @@ impl Catalog {
     /// Files of sample `i` that become fields, taken or not.
     pub(super) fn visible(&self, i: usize) -> impl Iterator<Item = FileId> {
         self.files(i).filter(|file| self.hidden.binary_search(file).is_err())
+    }
+
+    /// Samples of an overlay that nothing was added to, by number, and the hidden file of each. All
+    /// samples of an overlay are taken.
+    pub(crate) fn bare(&self) -> Vec<(u32, FileId)> {
+        if self.over.is_none() {
+            return Vec::new();
+        }
+        let hidden = |(i, row): (u32, &Row)| {
+            self.hidden.binary_search(&row.first).is_ok().then_some((i, row.first))
+        };
+        (0..).zip(&self.samples).filter_map(hidden).collect()
     }
 
     /// The file of sample `i` that the source calls `stored`, and that is called `name` from now on,

@@ -26,6 +26,7 @@
 //!   catalog, hidden.
 //! - A **join** (`join/`) adds fields of another dataset or of a table, by key, while samples are
 //!   listed. From then on they are fields like all others.
+//! - An **overlay** (`overlay/`) is what a join adds and nothing else, record for record.
 //! - **Proof**: an index has the crc32c of each body, and a body that has another one ends the run
 //!   with its shard, record and offset. Before the manifest is written, its digest must be the sum
 //!   of those that the indexes give for the samples taken, and the sources' manifests must be what
@@ -45,6 +46,7 @@ mod join;
 mod labels;
 mod list;
 mod merge;
+mod overlay;
 pub(crate) mod proof;
 mod scratch;
 mod select;
@@ -62,6 +64,8 @@ pub(crate) use catalog::{Catalog, CatalogBuilder, NewField, NewSample, Record};
 pub use dedupe::{Dedupe, SameSamples};
 pub use expression::{DEEPEST_EXPRESSION, Expression, ExpressionError, LONGEST_EXPRESSION, Term};
 pub use join::{Column, Join, Missing, Table, TableKind, With};
+pub(crate) use overlay::Over;
+pub use overlay::{OverlayReport, OverlaySource, dry_overlay, lies_over, overlay};
 pub use select::{BadJson, Duplicates, Fold, Selection};
 pub(crate) use shards::Broken;
 pub use source::{DatasetSource, SourceOptions};

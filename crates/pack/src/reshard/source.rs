@@ -79,11 +79,11 @@ pub struct DatasetSource<'s> {
     pub(super) inputs: Vec<Input<'s>>,
     /// How many of them hold the samples.
     pub(super) left: usize,
-    catalog: Catalog,
-    shards: Shards,
+    pub(super) catalog: Catalog,
+    pub(super) shards: Shards,
     /// Length of what each shard's bodies are read from.
-    lens: Vec<u64>,
-    scratch: Option<Scratch>,
+    pub(super) lens: Vec<u64>,
+    pub(super) scratch: Option<Scratch>,
     pub(super) digest: Digest,
     /// Samples in the sources, deleted ones left out.
     pub(super) samples: u64,
@@ -328,7 +328,7 @@ impl<'s> DatasetSource<'s> {
 }
 
 /// Numbers the shards of all inputs, those of a joined dataset last.
-fn number<'s>(
+pub(super) fn number<'s>(
     inputs: Vec<(Dataset<'s>, String)>,
     join: Option<Join<'s>>,
 ) -> (Vec<Input<'s>>, Option<Table>, Option<Settings>) {
@@ -352,7 +352,7 @@ fn number<'s>(
 
 /// Lists what is added: the samples of `right`, or the rows of a table. Gives the lengths of all
 /// shards too.
-fn other(
+pub(super) fn other(
     right: &[Input<'_>],
     inputs: &[Input<'_>],
     table: Option<&Table>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::contents::{Planned, Read};
 use super::deal::Rule;
+use super::known::Known;
 use super::window::Room;
 use super::{Contents, Promises, Source, StreamSamples};
 use crate::plan::{Cursor, MAX_WINDOW, Part, Plan, Share, Shuffle, State};
@@ -102,6 +103,11 @@ impl Streamed {
     /// The plan; none without a manifest. Its order is not the stream's.
     pub fn plan(&self) -> Option<&Plan> {
         self.0.planned().map(|planned| &planned.plan)
+    }
+
+    /// What the manifest says, and the plan over it; none without a manifest.
+    pub(crate) fn known(&self) -> Option<(&Known, &Plan)> {
+        self.0.planned().map(|planned| (&planned.known, &planned.plan))
     }
 
     /// Where it starts: the epoch, and how many of its positions are gone.

@@ -93,13 +93,19 @@ impl Other {
 
     /// The one that has `key`, which is used from now on.
     pub(super) fn find(&mut self, key: &str) -> Option<usize> {
+        let found = self.look(key)?;
+        *self.used.get_mut(found)? = true;
+        Some(found)
+    }
+
+    /// The one that has `key`.
+    pub(super) fn look(&mut self, key: &str) -> Option<usize> {
         let wanted = hash(key, 0);
         let first = self.hashed.partition_point(|(hash, _)| *hash < wanted);
         let alike = self.hashed.get(first..)?.iter().take_while(|(hash, _)| *hash == wanted);
         for &(_, i) in alike {
             self.catalog.key(i as usize, &mut self.key);
             if self.key == key {
-                *self.used.get_mut(i as usize)? = true;
                 return Some(i as usize);
             }
         }
