@@ -25,14 +25,37 @@ pub(crate) enum ChannelsCommand {
         output: OutputArgs,
     },
     /// Bring a job's channels up, print the container's environment, and serve until a signal
+    ///
+    /// They also go down by `channels down`, and when the root is removed.
     Up {
         #[command(flatten)]
         job: ChannelJobArgs,
         #[command(flatten)]
         serve: ServeArgs,
+        /// Return when the channels are up; a process of its own serves them until `channels down`,
+        /// and tells of trouble in ROOT/.shardpack-agent/log
+        #[arg(long)]
+        detach: bool,
+        /// What --detach starts
+        #[arg(long, hide = true, conflicts_with = "detach")]
+        detached: bool,
         /// Write the environment to a file, as NAME=VALUE lines, instead of stdout
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         env_file: Option<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Take down what `channels up` or `channels run` serves at a root
+    ///
+    /// A training command gets SIGTERM, as by a signal to `channels run`. Where an agent was killed
+    /// together with its watchdog, what they left is removed.
+    Down {
+        /// The folder that plays /opt/ml
+        #[arg(long, value_name = "DIR", default_value = "/opt/ml", value_hint = ValueHint::DirPath)]
+        root: PathBuf,
+        /// Seconds to wait for the end
+        #[arg(long, value_name = "SECONDS", default_value_t = 150)]
+        timeout: u32,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -58,6 +81,15 @@ pub(crate) enum ChannelsCommand {
     Emit(EmitArgs),
     #[command(hide = true)]
     Watch { root: PathBuf },
+    #[command(hide = true)]
+    Launch {
+        /// Tells why the command cannot be run as JSON
+        #[arg(long)]
+        json: bool,
+        parent: u32,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
 }
 
 impl ChannelsArgs {
@@ -65,12 +97,16 @@ impl ChannelsArgs {
         match &self.command {
             ChannelsCommand::Check { output, .. }
             | ChannelsCommand::Up { output, .. }
+            | ChannelsCommand::Down { output, .. }
             | ChannelsCommand::Run { output, .. } => *output,
-            ChannelsCommand::Emit(_) | ChannelsCommand::Watch { .. } => {
-                OutputArgs { json: false, quiet: false, progress: ProgressArg::None }
-            }
+            ChannelsCommand::Emit(_) | ChannelsCommand::Watch { .. } => plain(false),
+            ChannelsCommand::Launch { json, .. } => plain(*json),
         }
     }
+}
+
+fn plain(json: bool) -> OutputArgs {
+    OutputArgs { json, quiet: false, progress: ProgressArg::None }
 }
 
 /// The job.
@@ -101,7 +137,8 @@ pub(crate) struct ChannelJobArgs {
     /// whole key, as was seen in jobs]
     #[arg(long)]
     pub(crate) suffix_names: bool,
-    /// Where a file system is mounted here [default: at its DirectoryPath]
+    /// Where a file system is mounted here; a DirectoryPath is looked for below [default: a
+    /// DirectoryPath is a path of this machine]
     #[arg(long = "file-system", value_name = "ID=PATH", value_parser = pair)]
     pub(crate) file_systems: Vec<(String, String)>,
     #[command(flatten)]

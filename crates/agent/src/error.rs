@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Finding;
 
@@ -24,6 +25,20 @@ pub enum Error {
     Busy {
         /// The root.
         root: String,
+    },
+    /// No agent serves this root, or has. Name another.
+    NotServed {
+        /// The root.
+        root: String,
+    },
+    /// The agent at this root was asked to end, and has not. Kill it.
+    Deaf {
+        /// The root.
+        root: String,
+        /// Its process.
+        process: String,
+        /// How long it had.
+        patience: Duration,
     },
     /// Something of somebody else is in the way. Move it.
     InTheWay {
@@ -88,6 +103,11 @@ impl fmt::Display for Error {
             }
             Self::Job { reason } => write!(f, "job: {reason}"),
             Self::Busy { root } => write!(f, "{root}: another agent serves it"),
+            Self::NotServed { root } => write!(f, "{root}: no agent has served it"),
+            Self::Deaf { root, process, patience } => {
+                let seconds = patience.as_secs();
+                write!(f, "{root}: its agent, process {process}, has not ended in {seconds} s")
+            }
             Self::InTheWay { path, what } => write!(f, "{path}: {what}"),
             Self::Space { needed, free, path } => {
                 write!(f, "{path}: {needed} bytes to fetch, and {free} free")

@@ -14,7 +14,7 @@ use shardpack_manifest::sagemaker::{AugmentedManifest, ManifestFile, local_path}
 use shardpack_store::{Bytes, S3, S3Objects, S3Uri};
 
 use crate::objects::{LocalObjects, Objects};
-use crate::{Error, Finding, Job, Result};
+use crate::{Error, Finding, Job, Result, folder};
 
 /// Largest manifest in bytes.
 const MAX_MANIFEST: u64 = 256 << 20;
@@ -30,7 +30,8 @@ pub struct Choices {
     /// Files of a `ManifestFile` channel are called by what follows the manifest's prefix, not by
     /// the whole key. Default: the whole key, as jobs were seen to do.
     pub suffix_names: bool,
-    /// Where file systems are mounted on this machine, by id. Default: at the `DirectoryPath`.
+    /// Where file systems are mounted on this machine, by id; a `DirectoryPath` is looked for below.
+    /// Default: nowhere, and a `DirectoryPath` is a path of this machine.
     pub file_systems: BTreeMap<String, PathBuf>,
 }
 
@@ -150,13 +151,16 @@ impl Lister<'_> {
         let source = match &request.source {
             DataSource::S3(source) => source,
             DataSource::FileSystem(source) => {
-                let known = self.choices.file_systems.get(&source.id);
-                let path = known.cloned().unwrap_or_else(|| source.path.clone().into());
+                let mounted = self.choices.file_systems.get(&source.id);
+                let path = folder::find(source, mounted.map(PathBuf::as_path))?;
                 return match path.is_dir() {
-                    true => Ok(Some(Contents::Folder(path))),
+                    true => Ok(Some(Contents::Folder(absolute(&path)?))),
                     false => Err(Error::job(format!(
-                        "channel {}: {} is no folder here; say where {} is mounted",
+                        "channel {}: {} of {} would be {} here, which is no folder; say where the \
+                         file system is mounted: --file-system {}=PATH",
                         request.name,
+                        source.path,
+                        source.id,
                         path.display(),
                         source.id
                     ))),
@@ -210,7 +214,7 @@ impl Lister<'_> {
         let uris: Vec<String> = manifest.uris().collect();
         let objects = self.named(&uris)?;
         let prefix = match local_path(manifest.prefix()) {
-            Some(path) => absolute(path)?.to_string_lossy().trim_start_matches('/').to_owned(),
+            Some(path) => absolute(Path::new(path))?.to_string_lossy().trim_start_matches('/').to_owned(),
             None => manifest.prefix().parse::<S3Uri>()?.key().to_owned(),
         };
         let naming = if self.choices.suffix_names { Naming::Below(&prefix) } else { Naming::Key };
@@ -221,7 +225,7 @@ impl Lister<'_> {
     fn named(&mut self, uris: &[String]) -> Result<Arc<dyn Objects>> {
         let paths: Option<Vec<&str>> = uris.iter().map(|uri| local_path(uri)).collect();
         if let Some(paths) = paths.filter(|paths| !paths.is_empty()) {
-            let paths: Vec<PathBuf> = paths.into_iter().map(absolute).collect::<Result<_>>()?;
+            let paths: Vec<PathBuf> = paths.into_iter().map(|path| absolute(Path::new(path))).collect::<Result<_>>()?;
             return Ok(Arc::new(LocalObjects::named(&paths)?));
         }
         let uris: Vec<S3Uri> =
@@ -261,8 +265,7 @@ impl Lister<'_> {
     }
 }
 
-fn absolute(path: &str) -> Result<PathBuf> {
-    let path = Path::new(path);
+fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Error::io(error, path))
 }
 
