@@ -131,7 +131,8 @@ impl Job {
         if groups.is_empty() {
             groups.push((GROUP.into(), kind(), hosts.len()));
         } else if groups.iter().map(|(.., count)| count).sum::<usize>() != hosts.len() {
-            let reason = format!("{} hosts, and instance groups of another number", hosts.len());
+            let all = groups.iter().map(|(.., count)| count).sum::<usize>();
+            let reason = format!("--hosts: {} hosts, and instance groups of {all}", hosts.len());
             return Err(Error::job(reason));
         }
         let current = match (current, hosts.first()) {

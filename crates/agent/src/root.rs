@@ -128,10 +128,7 @@ impl Root {
             if let Some(root) = Self::free(&path)? {
                 return Ok(root);
             }
-            if !own.join(STATE).exists() {
-                break;
-            }
-            // Its watchdog may be at work; an agent that lives keeps it.
+            // The watchdog of one that was killed may be at work; an agent that lives keeps it.
             wait.wait(TICK);
         }
         Err(Error::Busy { root: path.display().to_string() })

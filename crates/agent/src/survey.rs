@@ -2,7 +2,7 @@
 
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -103,6 +103,7 @@ impl Survey {
             job.request.doubts().into_iter().map(Finding::doubt).collect();
         // An address that stands for a local path is no doubt of the user's making.
         findings.retain(|finding| !finding.violation.value.starts_with("s3://local-path"));
+        known(job, choices)?;
         let mut channels = Vec::new();
         let mut lister = Lister { job, choices, connect, lines: BTreeMap::new() };
         for (i, request) in job.request.channels.iter().enumerate() {
@@ -263,6 +264,21 @@ impl Lister<'_> {
         objects.fetch(0, 0, size, &mut Bytes::new(&mut bytes))?;
         Ok(bytes)
     }
+}
+
+/// Every file system that is said to be mounted is one of the job's.
+fn known(job: &Job, choices: &Choices) -> Result<()> {
+    let ids = job.request.channels.iter().filter_map(|channel| match &channel.source {
+        DataSource::FileSystem(source) => Some(&*source.id),
+        _ => None,
+    });
+    let ids: BTreeSet<&str> = ids.collect();
+    let Some(other) = choices.file_systems.keys().find(|id| !ids.contains(id.as_str())) else {
+        return Ok(());
+    };
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let known = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+    Err(Error::job(format!("--file-system {other}: no channel is on it; the job's are: {known}")))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
