@@ -44,7 +44,8 @@ fn a_tree_is_to_be_packed() {
     for part in [
         "data       40 files, 20.1 kB (jpg 20, txt 20)",
         "advice     pack into 6 shards of 3.35 kB; S3, File; ShardedByS3Key",
-        "because    Are the files small? 503 bytes < 50 MB: yes",
+        "lengths    half of the files to 6 bytes, nine in ten to 1 kB, all to 1 kB; 100 % of the bytes",
+        "because    Do most bytes lie in small files? 100 % >= 50 %: yes",
         "runner-up  S3, FastFile, which lost by: Is the download short? 12 s <= 5 min: yes",
         "unknown    bytes a second that the model takes",
         "prices     us-east-1",
@@ -53,6 +54,36 @@ fn a_tree_is_to_be_packed() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert_eq!(home.line("advise src --quiet").done().stdout, "");
+}
+
+/// Shards with small files beside them: their mean length is a small file's.
+#[test]
+fn shards_among_small_files_are_kept() {
+    let home = Home::new();
+    fs::create_dir(home.path("src")).expect("a folder");
+    for i in 0..3 {
+        let shard = fs::File::create(home.path(&format!("src/{i}.tar"))).expect("a file");
+        shard.set_len(150_000_000).expect("a hole");
+    }
+    for i in 0..40 {
+        home.write(&format!("src/{i}.index"), "x");
+    }
+    let text = home.line("advise src --storage s3").done().stdout;
+    for part in [
+        "lengths    half of the files to 1 bytes, nine in ten to 1 bytes, all to 150 MB; 0 % of the bytes",
+        "advice     keep the 43 files; S3, File; FullyReplicated",
+        "because    Do most bytes lie in small files? 0 % >= 50 %: no",
+        "Is most of the reading the opening of small files? 27.2 % >= 50 %: no",
+        "note       Do small files lie beside larger ones that hold most bytes? 40 > 0: yes: what is no",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    let data = &home.line("advise src --json").done().json()["data"];
+    assert_eq!(data["quantiles"]["half_of_bytes"], json!(150_000_000));
+    assert_eq!(data["small"], json!({ "files": 40, "bytes": 40 }));
+    home.line("advise src --html page.html").done();
+    let page = fs::read_to_string(home.path("page.html")).expect("a page");
+    assert!(page.contains("<p>half of the files to 1 bytes, nine in ten"), "{page}");
 }
 
 #[test]

@@ -91,7 +91,8 @@ impl Lab {
 
     fn environment(&self, file: &str) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(self.home.path(file)).expect("an environment");
-        let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.into(), value.into()));
+        let pair =
+            |line: &str| line.split_once('=').map(|(name, value)| (name.into(), value.into()));
         text.lines().map(|line| pair(line).expect("NAME=VALUE")).collect()
     }
 

@@ -5,14 +5,16 @@ mod emit;
 mod show;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use shardpack_agent::{
-    Agent, Choices, Down, Ended, Error, Faults, Job, Options, Progress, Signals, Stop, Survey, Tell,
-    down, launch, run as run_in, watch,
+    Agent, Choices, Down, Ended, Error, Faults, Job, Options, Progress, Signals, Stop, Survey,
+    Tell, down, launch, run as run_in, watch,
 };
 use shardpack_channel::ResourceConfig;
 use shardpack_store::{S3, S3Uri};
@@ -70,11 +72,12 @@ struct Looked {
 
 fn look(args: &ChannelJobArgs, io_depth: usize, memory: u64, log: Log) -> Result<Looked> {
     let file = args.job.as_ref().map(|path| {
-        let failed = |error| shardpack_store::Error::io(error, path.display().to_string());
-        std::fs::read(path).map_err(failed)
+        let name = format!("--job {}", path.display());
+        std::fs::read(path).map_err(|error| shardpack_store::Error::io(error, name))
     });
     let parameters = args.hyperparameters.iter().cloned().collect();
-    let job = Job::with_flags(file.transpose()?.as_deref(), &args.channels, &parameters)?;
+    let job = Job::with_flags(file.transpose()?.as_deref(), &args.channels, &parameters)
+        .map_err(|error| in_file(error, args))?;
     let hosts = job.hosts(&args.hosts, args.current_host.as_deref())?;
     let choices = Choices {
         assign: args.assign,
@@ -85,6 +88,16 @@ fn look(args: &ChannelJobArgs, io_depth: usize, memory: u64, log: Log) -> Result
     let connect = |uri: &S3Uri| S3::connect(uri, s3::options(&args.s3, limits, log));
     let survey = Survey::new(&job, &hosts, &choices, &connect)?;
     Ok(Looked { job, hosts, survey })
+}
+
+/// An error of the job's description with the name of the file, unless it is about a flag.
+fn in_file(error: Error, args: &ChannelJobArgs) -> Error {
+    match (error, &args.job) {
+        (Error::Job { reason }, Some(path)) if !reason.starts_with("--") => {
+            Error::Job { reason: format!("{}: {reason}", path.display()) }
+        }
+        (error, _) => error,
+    }
 }
 
 fn check(args: &ChannelJobArgs, json: bool, log: Log, output: &mut Output) -> Result<Exit> {
@@ -152,23 +165,31 @@ fn up(
     log: Log,
     output: &mut Output,
 ) -> Result<Exit> {
+    // Before anything is up: a path that cannot be written to would take it all down again.
+    let failed = |error, path: &Path| {
+        shardpack_store::Error::io(error, format!("--env-file {}", path.display()))
+    };
+    let env_file = env_file.map(|path| match File::create(path) {
+        Ok(file) => Ok((file, path)),
+        Err(error) => Err(failed(error, path)),
+    });
+    let mut env_file = env_file.transpose()?;
     let stop = Stop::default();
     let detached = detached.then(|| Detached::begin(stop.clone())).transpose()?;
     let (agent, signals) = start(args, serve, stop, how, log)?;
     let environment = agent.environment(&[]);
-    match env_file {
-        Some(path) => {
+    match &mut env_file {
+        Some((file, path)) => {
             let lines: String =
                 environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-            let failed = |error| shardpack_store::Error::io(error, path.display().to_string());
-            std::fs::write(path, lines).map_err(failed)?;
+            file.write_all(lines.as_bytes()).map_err(|error| failed(error, path))?;
         }
         None if how.json => output.json(&environment)?,
         None => environment
             .iter()
             .try_for_each(|(name, value)| output.line(&format!("{name}={value}")))?,
     }
-    std::io::Write::flush(output).map_err(|error| Failure::of(&error))?;
+    output.flush().map_err(|error| Failure::of(&error))?;
     let root = serve.root.display();
     match detached {
         Some(detached) => {

@@ -104,7 +104,8 @@ impl Agent {
         let stop = Stop::default();
         let (pipes, mounts) = (Vec::new(), Vec::new());
         let launcher = options.launcher.clone();
-        let mut agent = Self { pipes, mounts, watchdog, root, stop, channels, hosts, job, launcher };
+        let mut agent =
+            Self { pipes, mounts, watchdog, root, stop, channels, hosts, job, launcher };
         let (seat, over) = (Arc::clone(agent.root.seat()), Stop::default());
         thread::scope(|scope| {
             scope.spawn(|| seat.watch(&over, &options.stop));

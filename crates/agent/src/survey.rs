@@ -43,6 +43,21 @@ pub struct Survey {
     pub findings: Vec<Finding>,
 }
 
+/// What a channel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held<'s> {
+    /// The channel.
+    pub name: &'s str,
+    /// How it comes.
+    pub mode: InputMode,
+    /// Objects, or lines of an augmented manifest, that this host gets.
+    pub own: usize,
+    /// Those of all hosts.
+    pub all: usize,
+    /// Of a file system, its folder here: nothing of it is listed.
+    pub folder: Option<&'s Path>,
+}
+
 /// One channel as this host sees it.
 #[derive(Debug)]
 pub(crate) struct Surveyed {
@@ -125,11 +140,17 @@ impl Survey {
         if broken.is_empty() { Ok(()) } else { Err(Error::Refused(broken)) }
     }
 
-    /// What each channel holds: name, input mode, files or lines of this host, and of all.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, InputMode, usize, usize)> {
-        self.channels.iter().map(|channel| {
-            let (request, all) = (&channel.request, channel.contents.units());
-            (&*request.name, request.mode, channel.order(0).len(), all)
+    /// What each channel holds.
+    pub fn held(&self) -> impl Iterator<Item = Held<'_>> {
+        self.channels.iter().map(|channel| Held {
+            name: &channel.request.name,
+            mode: channel.request.mode,
+            own: channel.order(0).len(),
+            all: channel.contents.units(),
+            folder: match &channel.contents {
+                Contents::Folder(path) => Some(path),
+                _ => None,
+            },
         })
     }
 }
@@ -215,7 +236,9 @@ impl Lister<'_> {
         let uris: Vec<String> = manifest.uris().collect();
         let objects = self.named(&uris)?;
         let prefix = match local_path(manifest.prefix()) {
-            Some(path) => absolute(Path::new(path))?.to_string_lossy().trim_start_matches('/').to_owned(),
+            Some(path) => {
+                absolute(Path::new(path))?.to_string_lossy().trim_start_matches('/').to_owned()
+            }
             None => manifest.prefix().parse::<S3Uri>()?.key().to_owned(),
         };
         let naming = if self.choices.suffix_names { Naming::Below(&prefix) } else { Naming::Key };
@@ -226,7 +249,8 @@ impl Lister<'_> {
     fn named(&mut self, uris: &[String]) -> Result<Arc<dyn Objects>> {
         let paths: Option<Vec<&str>> = uris.iter().map(|uri| local_path(uri)).collect();
         if let Some(paths) = paths.filter(|paths| !paths.is_empty()) {
-            let paths: Vec<PathBuf> = paths.into_iter().map(|path| absolute(Path::new(path))).collect::<Result<_>>()?;
+            let paths: Vec<PathBuf> =
+                paths.into_iter().map(|path| absolute(Path::new(path))).collect::<Result<_>>()?;
             return Ok(Arc::new(LocalObjects::named(&paths)?));
         }
         let uris: Vec<S3Uri> =

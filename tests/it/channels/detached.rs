@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use shardpack_testkit::s3::S3Server;
+use shardpack_testkit::s3::{Fault, FaultRule, S3Server};
 
 use super::{Lab, digests, mounts, processes};
 use crate::reading_modes::can_mount;
@@ -139,6 +140,20 @@ fn a_root_that_is_removed_from_under_a_killed_agent_leaves_no_mount() {
 }
 
 #[test]
+fn a_download_is_ended_by_down() {
+    let (lab, root) = lab();
+    let slow = Fault::Trickle(50, Duration::from_millis(20));
+    lab.server.inject(FaultRule::new(slow).on("GetObject").forever());
+    let line = line("run --quiet", &root, &["File"]) + " -- touch ran";
+    let mut running = lab.start(&line, &[]);
+    let gets = || lab.server.calls().iter().any(|call| call.operation == "GetObject");
+    assert!(running.until(gets), "{}", running.end().stderr);
+    lab.run("down --quiet --root r", &[]).done();
+    assert_eq!(running.end().code, Some(130));
+    assert!(!lab.home.path("ran").exists() && lab.is_gone("r"));
+}
+
+#[test]
 fn a_command_is_asked_to_end_by_down() {
     let (lab, root) = lab();
     let here = lab.home.path("here");
@@ -163,7 +178,11 @@ fn a_command_is_asked_to_end_by_down() {
     let running = began("--grace 1000", deaf);
     let ran = lab.run("down --root r --timeout 0", &[]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("has not ended") && ran.stderr.contains("kill -9"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("has not ended") && ran.stderr.contains("kill -9"),
+        "{}",
+        ran.stderr
+    );
     assert!(running.kill());
     lab.until_gone("r");
 }

@@ -101,6 +101,8 @@ fn a_path_of_this_machine_needs_no_mount() {
     let lab = lab();
     let path = lab.home.path("mnt/team/other").display().to_string();
     lab.home.write("job.json", job("EFS", "ro", &path).to_string());
+    let told = lab.run("check --job job.json", &[]).done().stdout;
+    assert_eq!(told, format!("train: File, the folder {path}\n"));
     let line = "run --quiet --root r --job job.json -- sh -c";
     assert_eq!(lab.run(line, &["cat $SM_CHANNEL_TRAIN/note"]).done().stdout, "another folder");
 }

@@ -21,9 +21,7 @@ fn lab() -> Lab {
         }
         json!({ "ChannelName": name, "DataSource": { "S3DataSource": source } })
     };
-    let group = |name: &str, kind: &str, count: u64| {
-        json!({ "InstanceGroupName": name, "InstanceType": kind, "InstanceCount": count })
-    };
+    let group = |name: &str, kind: &str, count: u64| json!({ "InstanceGroupName": name, "InstanceType": kind, "InstanceCount": count });
     let job = json!({
         "ResourceConfig": {
             "InstanceGroups": [group("train", "ml.p4d.24xlarge", 2), group("feed", "ml.c5.xlarge", 10)],

@@ -31,8 +31,7 @@ fn lab() -> (Lab, BTreeMap<String, Vec<u8>>) {
 #[test]
 fn a_killed_download_goes_on_where_it_was() {
     let (lab, objects) = lab();
-    let line =
-        format!("run --quiet --io-depth 3 --channel x=s3://{}/set/", S3Server::BUCKET);
+    let line = format!("run --quiet --io-depth 3 --channel x=s3://{}/set/", S3Server::BUCKET);
     let mut random = Random(17);
     let (mut kills, mut went_on) = (0, 0);
     for round in 0..4 {

@@ -69,7 +69,8 @@ fn files_of_a_manifest_have_their_whole_keys_or_what_follows_the_prefix() {
         let root = format!("r{options}");
         lab.run(&line(&lab, &root, "mode=File", &format!("{options} -- true")), &[]).done();
         let found = lab.home.names(&format!("{root}/input/data/train"));
-        let wanted: BTreeSet<String> = shards.iter().map(|name| format!("{folder}/{name}")).collect();
+        let wanted: BTreeSet<String> =
+            shards.iter().map(|name| format!("{folder}/{name}")).collect();
         assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), wanted, "{options}");
     }
 }
@@ -121,7 +122,8 @@ fn lines_come_as_samples_with_their_attributes_together() {
         S3Server::BUCKET
     );
     let plain: Vec<Vec<Vec<u8>>> = samples.iter().map(|sample| sample.to_vec()).collect();
-    lab.run(&format!("up --detach --quiet --root a --env-file a.env --channel {source}"), &[]).done();
+    lab.run(&format!("up --detach --quiet --root a --env-file a.env --channel {source}"), &[])
+        .done();
     assert!(read(&lab, "a.env", &fields, 2) == [plain.clone(), plain.clone()]);
     lab.run("down --quiet --root a", &[]).done();
     // Shuffled: another order each epoch, and no line is torn apart.
@@ -174,7 +176,10 @@ fn manifests_that_mislead_are_told() {
     let (lab, _) = with_lines();
     let put = |key: &str, text: &str| lab.server.put(&format!("lists/{key}"), text.to_owned());
     let bucket = S3Server::BUCKET;
-    put("two", &format!("[{{\"prefix\": \"s3://{bucket}/\"}}, {{\"prefix\": \"s3://other/\"}}, \"a\"]"));
+    put(
+        "two",
+        &format!("[{{\"prefix\": \"s3://{bucket}/\"}}, {{\"prefix\": \"s3://other/\"}}, \"a\"]"),
+    );
     put("bare", "[\"a\", \"b\"]");
     put("gone", &format!("[{{\"prefix\": \"s3://{bucket}/pictures/\"}}, \"0.jpg\", \"none.jpg\"]"));
     put("half", "{\"source-ref\": \"s3://bucket/a\", ");
