@@ -1,6 +1,7 @@
 //! `shardpack channels`: a packed dataset from an S3 server in each input mode, and what becomes of
 //! an agent that is stopped or killed.
 
+mod bad;
 mod detached;
 mod ended;
 mod faults;

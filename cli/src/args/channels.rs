@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use shardpack_channel::InputMode;
 
 use super::{OutputArgs, ProgressArg, S3Args};
 use crate::size::ByteSize;
@@ -161,7 +162,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Trouble on demand")]
     pub(crate) latency: u64,
     /// Most bytes a second of all Pipe and FastFile channels together
-    #[arg(long, value_name = "SIZE", help_heading = "Trouble on demand")]
+    #[arg(long, value_name = "SIZE", value_parser = above_zero, help_heading = "Trouble on demand")]
     pub(crate) bandwidth: Option<ByteSize>,
     /// End each FIFO after so many bytes; reads of a file fail beyond
     #[arg(long, value_name = "SIZE", help_heading = "Trouble on demand")]
@@ -182,7 +183,7 @@ pub(crate) struct EmitArgs {
     pub(crate) uri: Option<String>,
     /// An input mode alone: File, FastFile or Pipe [default: each]
     #[arg(long, value_name = "MODE")]
-    pub(crate) mode: Option<String>,
+    pub(crate) mode: Option<InputMode>,
     /// Give each host a part of the shards: ShardedByS3Key
     #[arg(long)]
     pub(crate) sharded: bool,
@@ -194,6 +195,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+fn above_zero(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>()? {
+        ByteSize(0) => Err("nothing would ever come: write a size above 0".into()),
+        size => Ok(size),
     }
 }
 

@@ -87,6 +87,9 @@ fn look(args: &ChannelJobArgs, io_depth: usize, memory: u64, log: Log) -> Result
     let limits = s3::Limits { io_depth, memory };
     let connect = |uri: &S3Uri| S3::connect(uri, s3::options(&args.s3, limits, log));
     let survey = Survey::new(&job, &hosts, &choices, &connect)?;
+    if job.request.channels.is_empty() {
+        log.note("note: the job has no channels; --channel and --job name some");
+    }
     Ok(Looked { job, hosts, survey })
 }
 
@@ -257,6 +260,7 @@ impl From<Error> for Failure {
             Error::Busy { .. } => {
                 "`shardpack channels down` takes it down; or name another folder with --root".into()
             }
+            Error::Root { .. } => "name a folder with --root that you may write to".into(),
             Error::NotServed { .. } => {
                 "name the folder that `channels up` or `channels run` was given as --root".into()
             }

@@ -72,11 +72,11 @@ impl Seat {
         let own = root.join(OWN);
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(false);
-        let lock = open.open(own.join(LOCK)).map_err(|error| Error::io(error, &own))?;
+        let lock = open.open(own.join(LOCK)).map_err(|error| Error::root(error, &own))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { own, lock })),
             Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(Error::io(errno, &own)),
+            Err(errno) => Err(Error::root(errno, &own)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Seat {
     fn sign(&mut self) -> Result<()> {
         let signed = self.lock.set_len(0);
         let signed = signed.and_then(|()| writeln!(self.lock, "{}", std::process::id()));
-        signed.map_err(|error| Error::io(error, &self.own))
+        signed.map_err(|error| Error::root(error, &self.own))
     }
 
     /// What somebody outside wants.
@@ -122,7 +122,7 @@ impl Root {
     pub(crate) fn claim(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path).map_err(|error| Error::io(error, path))?;
         let own = path.join(OWN);
-        fs::create_dir_all(&own).map_err(|error| Error::io(error, &own))?;
+        fs::create_dir_all(&own).map_err(|error| Error::root(error, &path))?;
         let wait = Stop::default();
         for _ in 0..PATIENCE {
             if let Some(root) = Self::free(&path)? {
@@ -199,7 +199,9 @@ impl Root {
         self.made.take_away(&self.path);
         let noted = fs::read(self.state()).ok();
         let noted: Option<Made> = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        noted.unwrap_or_default().take_away(&self.path);
+        if let Some(noted) = noted.filter(|noted| *noted != self.made) {
+            noted.take_away(&self.path);
+        }
         for name in [STATE, DOWN] {
             let _ = fs::remove_file(self.path.join(OWN).join(name));
         }
@@ -216,11 +218,11 @@ impl Root {
         let folders = ["input/config", "input/data", "model", "output/data", "checkpoints", "code"];
         for folder in folders {
             let path = self.path.join(folder);
-            fs::create_dir_all(&path).map_err(|error| Error::io(error, &path))?;
+            fs::create_dir_all(&path).map_err(|error| Error::root(error, &path))?;
         }
         for (name, bytes) in files {
             let path = self.path.join("input/config").join(name);
-            fs::write(&path, bytes).map_err(|error| Error::io(error, &path))?;
+            fs::write(&path, bytes).map_err(|error| Error::root(error, &path))?;
         }
         Ok(())
     }

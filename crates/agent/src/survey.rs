@@ -125,7 +125,9 @@ impl Survey {
             let groups = request.s3_source().map_or(&[][..], |source| &source.instance_groups);
             let Some(rank) = hosts.rank_within(groups)? else { continue };
             let at = format!("InputDataConfig[{i}]");
-            let Some(contents) = lister.contents(request, &at, &mut findings)? else { continue };
+            let contents = lister.contents(request, &at, &mut findings);
+            let contents = contents.map_err(|error| of_channel(error, &request.name))?;
+            let Some(contents) = contents else { continue };
             let channel =
                 Surveyed { request: request.clone(), contents, rank, assign: choices.assign };
             rules::check(&channel, &at, &mut findings);
@@ -287,6 +289,19 @@ impl Lister<'_> {
         let mut bytes = Vec::new();
         objects.fetch(0, 0, size, &mut Bytes::new(&mut bytes))?;
         Ok(bytes)
+    }
+}
+
+/// The same error, with the channel that has it.
+fn of_channel(error: Error, channel: &str) -> Error {
+    match error {
+        Error::Store(error) => {
+            Error::Store(error.rename(|name| format!("channel {channel}: {name}")))
+        }
+        Error::Manifest { name, source } => {
+            Error::Manifest { name: format!("channel {channel}: {name}"), source }
+        }
+        error => error,
     }
 }
 

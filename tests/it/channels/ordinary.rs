@@ -143,6 +143,6 @@ fn a_root_that_belongs_to_another_is_named_with_the_way_out() {
     let source = format!("x=s3://{}/set/shards/", super::S3Server::BUCKET);
     let ran = ordinary.run(&["run", "--root", &root, "--channel", &source, "--", "true"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    let parts = [&*root, "permission denied", "--root"];
+    let parts = [&*root, "ermission denied", "--root"];
     assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
 }
