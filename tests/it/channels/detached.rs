@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use shardpack_testkit::s3::{Fault, FaultRule, S3Server};
 
-use super::{Lab, digests, mounts, processes};
+use super::{Lab, digests, mounts};
 use crate::reading_modes::can_mount;
 
 /// A lab, and a root in it by its whole path, as processes name it.

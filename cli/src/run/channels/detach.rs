@@ -18,7 +18,7 @@ use shardpack_agent::Stop;
 use crate::exit::{Exit, Failure, Result};
 
 /// What is said when channels are up.
-const UP: &[u8] = b"up";
+const UP: [u8; 2] = *b"up";
 
 /// Starts the one that serves; the exit code when its channels are up, or never will be.
 pub(super) fn start() -> Result<i32> {
@@ -32,12 +32,11 @@ fn serve() -> io::Result<i32> {
         .args(std::env::args_os().skip(1).map(same))
         .stdin(OwnedFd::from(theirs))
         .spawn()?;
-    let mut said = Vec::new();
-    ours.by_ref().take(UP.len() as u64).read_to_end(&mut said)?;
-    match said == UP {
-        true => Ok(Exit::Done as i32),
+    let mut said = [0; UP.len()];
+    match ours.read_exact(&mut said) {
+        Ok(()) => Ok(Exit::Done as i32),
         // It has told why.
-        false => Ok(child.wait()?.code().unwrap_or(Exit::Failed as i32)),
+        Err(_) => Ok(child.wait()?.code().unwrap_or(Exit::Failed as i32)),
     }
 }
 
@@ -67,10 +66,10 @@ impl Detached {
         let log = root.join(".shardpack-agent/log");
         let failed = |error| shardpack_store::Error::io(error, log.display().to_string());
         let file = File::create(&log).map_err(failed)?;
-        let mut begin = || {
+        let begin = || {
             rustix::stdio::dup2_stdout(null()?)?;
             rustix::stdio::dup2_stderr(file)?;
-            self.0.write_all(UP)
+            self.0.write_all(&UP)
         };
         begin().map_err(|error| Failure::of(&error))
     }
