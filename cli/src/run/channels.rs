@@ -176,13 +176,13 @@ fn up(
         Ok(file) => Ok((file, path)),
         Err(error) => Err(failed(error, path)),
     });
-    let mut env_file = env_file.transpose()?;
+    let env_file = env_file.transpose()?;
     let stop = Stop::default();
     let detached = detached.then(|| Detached::begin(stop.clone())).transpose()?;
     let (agent, signals) = start(args, serve, stop, how, log)?;
     let environment = agent.environment(&[]);
-    match &mut env_file {
-        Some((file, path)) => {
+    match env_file {
+        Some((mut file, path)) => {
             let lines: String =
                 environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
             file.write_all(lines.as_bytes()).map_err(|error| failed(error, path))?;

@@ -46,6 +46,11 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
+    /// Bytes that it has, as listed.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
     /// Fails when the file is not what was listed: before its bytes are used, and again after.
     pub(crate) fn check(&self) -> Result<()> {
         let name = || self.path.display().to_string();

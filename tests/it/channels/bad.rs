@@ -46,7 +46,7 @@ fn wrong_input_is_named_with_the_way_out_and_nothing_is_created() {
         (format!("up --root r --channel {shards} --io-depth 0"), &["--io-depth", "1..=1024"]),
         (format!("up --root r --channel {shards} --bandwidth 0"), &["--bandwidth", "above 0"]),
         (format!("up --root r --channel {shards} --stall soon"), &["--stall", "2.5"]),
-        (format!("up --root r --channel {shards} --stall -1"), &["--stall"]),
+        (format!("up --root r --channel {shards} --stall -1"), &["--stall", "2.5"]),
         (format!("up --root r --channel {shards} --latency -1"), &["--latency"]),
         (format!("up --root r --channel {shards} --hyperparameter lr"), &["lr", "NAME=VALUE"]),
         (format!("up --root r --channel {shards} --file-system fs"), &["fs", "ID=PATH"]),
@@ -55,7 +55,7 @@ fn wrong_input_is_named_with_the_way_out_and_nothing_is_created() {
         ("down --root packed".into(), &["packed", "no agent", "--root"]),
         ("down --timeout soon".into(), &["--timeout"]),
         // What a dataset is told as.
-        ("emit nowhere".into(), &["nowhere", "no dataset", "hint:"]),
+        ("emit nowhere".into(), &["nowhere: no such file", "hint: name a dataset"]),
         ("emit src".into(), &["src", "no dataset", "hint:"]),
         ("emit half.json".into(), &["half.json", "hint:"]),
         ("emit packed --mode fast".into(), &["--mode", "fast", "File, FastFile, Pipe"]),
@@ -93,9 +93,9 @@ fn commands_that_cannot_be_run_have_the_shells_codes() {
 fn what_is_in_the_way_stays_and_is_named() {
     let lab = Lab::new("--format tfrecord");
     for (mode, place, part) in [
-        ("File", "train/mine", "no file of this channel"),
+        ("File", "train/mine", "mine: is no file of this channel"),
         ("Pipe", "train_0", "is no FIFO"),
-        ("FastFile", "train/mine", "a mount would hide them"),
+        ("FastFile", "train/mine", "holds files, and a mount would hide them"),
     ] {
         if mode == "FastFile" && !crate::reading_modes::can_mount() {
             continue;
@@ -105,7 +105,7 @@ fn what_is_in_the_way_stays_and_is_named() {
         let line = format!("run --root {mode} --channel train=packed/shards,mode={mode} -- true");
         let ran = lab.run(&line, &[]);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-        let parts = [&*place, part];
+        let parts = [&format!("{mode}/input/data/train"), part];
         assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{parts:?}: {}", ran.stderr);
         assert_eq!(fs::read_to_string(lab.home.path(&place)).expect("a file"), "precious");
     }

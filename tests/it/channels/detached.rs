@@ -101,7 +101,7 @@ fn the_environment_is_printed_and_failures_are_the_callers() {
 #[test]
 fn trouble_is_told_in_a_file() {
     let (lab, root) = lab();
-    lab.run(&line("up --detach --quiet --env-file env", &root, &["Pipe"]), &[]).done();
+    lab.run(&line("up --detach --env-file env", &root, &["Pipe"]), &[]).done();
     let keys = lab.server.keys();
     let key = keys.iter().find(|key| key.starts_with("set/shards/")).expect("a shard");
     lab.server.put(key, "other bytes");

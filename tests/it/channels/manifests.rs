@@ -124,7 +124,8 @@ fn lines_come_as_samples_with_their_attributes_together() {
     let plain: Vec<Vec<Vec<u8>>> = samples.iter().map(|sample| sample.to_vec()).collect();
     lab.run(&format!("up --detach --quiet --root a --env-file a.env --channel {source}"), &[])
         .done();
-    assert!(read(&lab, "a.env", &fields, 2) == [plain.clone(), plain.clone()]);
+    let two = read(&lab, "a.env", &fields, 2);
+    assert!(two == [plain.clone(), plain.clone()]);
     lab.run("down --quiet --root a", &[]).done();
     // Shuffled: another order each epoch, and no line is torn apart.
     let up = format!("up --detach --quiet --root b --env-file b.env --channel {source},seed=9");
