@@ -159,7 +159,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) io_depth: u16,
     /// Milliseconds before the first byte of each request, in Pipe and FastFile
-    #[arg(long, value_name = "MS", default_value_t = 0, allow_negative_numbers = true, help_heading = "Trouble on demand")]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        help_heading = "Trouble on demand"
+    )]
     pub(crate) latency: u64,
     /// Most bytes a second of all Pipe and FastFile channels together
     #[arg(long, value_name = "SIZE", value_parser = above_zero, help_heading = "Trouble on demand")]

@@ -37,6 +37,8 @@ fn wrong_input_is_named_with_the_way_out_and_nothing_is_created() {
         // Hosts.
         (format!("check --channel {shards} --hosts a,b --current-host c"), &["\"c\"", "a, b"]),
         (format!("check --channel {shards} --hosts a,a"), &["\"a\" stands twice in hosts"]),
+        (format!("check --channel {shards} --hosts ,"), &["--hosts has an empty name"]),
+        ("check --channel x=~/data".into(), &["--channel x=~/data", "$HOME"]),
         (format!("check --channel {shards} --assign first"), &["--assign", "round-robin"]),
         // Serving.
         (format!("up --channel {shards} --root half.json"), &["half.json", "--root"]),
