@@ -45,7 +45,7 @@ fn a_tree_is_to_be_packed() {
         "data       40 files, 20.1 kB (jpg 20, txt 20)",
         "advice     pack into 6 shards of 3.35 kB; S3, File; ShardedByS3Key",
         "lengths    half of the files to 6 bytes, nine in ten to 1 kB, all to 1 kB; 100 % of the bytes",
-        "because    Do most bytes lie in small files? 100 % >= 50 %: yes",
+        "because    Do most bytes lie in files below 50 MB? 100 % >= 50 %: yes",
         "runner-up  S3, FastFile, which lost by: Is the download short? 12 s <= 5 min: yes",
         "unknown    bytes a second that the model takes",
         "prices     us-east-1",
@@ -72,8 +72,8 @@ fn shards_among_small_files_are_kept() {
     for part in [
         "lengths    half of the files to 1 bytes, nine in ten to 1 bytes, all to 150 MB; 0 % of the bytes",
         "advice     keep the 43 files; S3, File; FullyReplicated",
-        "because    Do most bytes lie in small files? 0 % >= 50 %: no",
-        "Is most of the reading the opening of small files? 27.2 % >= 50 %: no",
+        "because    Do most bytes lie in files below 50 MB? 0 % >= 50 %: no",
+        "Is most of the reading the opening of files below 50 MB? 27.2 % >= 50 %: no",
         "note       Do small files lie beside larger ones that hold most bytes? 40 > 0: yes: what is no",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

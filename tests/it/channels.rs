@@ -107,9 +107,9 @@ impl Lab {
 
     /// Nothing is left of an agent at a root: a mount, a FIFO, a process.
     fn is_gone(&self, root: &str) -> bool {
-        let entries = std::fs::read_dir(self.data(root)).into_iter().flatten().flatten();
+        let mut entries = std::fs::read_dir(self.data(root)).into_iter().flatten().flatten();
         let is_fifo = |entry: std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_fifo());
-        let fifos = entries.map(is_fifo).any(|is_fifo| is_fifo);
+        let fifos = entries.any(is_fifo);
         let root = self.home.path(root);
         !fifos && mounts(&root).is_empty() && processes(&root.display().to_string()).is_empty()
     }

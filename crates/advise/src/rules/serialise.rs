@@ -9,11 +9,13 @@ use crate::{Branch, Fact, Rule, Test};
 pub static SERIALISE: Branch<bool> = Branch {
     rule: Rule {
         id: "small-files",
-        asks: "Do most bytes lie in small files?",
+        asks: "Do most bytes lie in files below 50 MB?",
         fact: Fact::SmallBytes,
         test: Test::AtLeast,
         threshold: MOST,
-        source: guide("Developer Guide, \"Serializing many small files\": less than 50 MB a file"),
+        source: guide(
+            "Developer Guide, \"Serializing many small files\": less than 50 MB a file; most is ours",
+        ),
     },
     yes: Ask(&CAN),
     no: Ask(&TIME),
@@ -25,7 +27,7 @@ pub static SERIALISE: Branch<bool> = Branch {
 static TIME: Branch<bool> = Branch {
     rule: Rule {
         id: "small-time",
-        asks: "Is most of the reading the opening of small files?",
+        asks: "Is most of the reading the opening of files below 50 MB?",
         fact: Fact::SmallTime,
         test: Test::AtLeast,
         threshold: MOST,

@@ -151,11 +151,13 @@ static RANDOM_VPC: Branch<Way> =
 static LOOSE: Branch<Way> = branch(
     Rule {
         id: "loose",
-        asks: "Do most bytes that training reads lie in small files?",
+        asks: "Do most bytes that training reads lie in files below 50 MB?",
         fact: Fact::ReadSmallBytes,
         test: Test::AtLeast,
         threshold: MOST,
-        source: guide("Developer Guide, \"When to use fast file mode\": files of more than 50 MB"),
+        source: guide(
+            "Developer Guide, \"When to use fast file mode\": files of more than 50 MB; most is ours",
+        ),
     },
     Ask(&LOOSE_SMALL),
     Ask(&LOOSE_TIME),
@@ -165,7 +167,7 @@ static LOOSE: Branch<Way> = branch(
 static LOOSE_TIME: Branch<Way> = branch(
     Rule {
         id: "loose-time",
-        asks: "Is most of training's reading the opening of small files?",
+        asks: "Is most of training's reading the opening of files below 50 MB?",
         fact: Fact::ReadSmallTime,
         test: Test::AtLeast,
         threshold: MOST,
