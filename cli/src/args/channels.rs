@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use shardpack_channel::InputMode;
 
-use super::{OutputArgs, ProgressArg, S3Args};
+use super::{OutputArgs, ProgressArg, ReportArgs, S3Args};
 use crate::size::ByteSize;
 
 /// Play SageMaker's input modes: File, FastFile and Pipe channels, anywhere
@@ -58,7 +58,7 @@ pub(crate) enum ChannelsCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 150)]
         timeout: u32,
         #[command(flatten)]
-        output: OutputArgs,
+        output: ReportArgs,
     },
     /// Run a training command among its channels, and take them down after it
     ///
@@ -98,8 +98,8 @@ impl ChannelsArgs {
         match &self.command {
             ChannelsCommand::Check { output, .. }
             | ChannelsCommand::Up { output, .. }
-            | ChannelsCommand::Down { output, .. }
             | ChannelsCommand::Run { output, .. } => *output,
+            ChannelsCommand::Down { output, .. } => output.output(),
             ChannelsCommand::Emit(_) | ChannelsCommand::Watch { .. } => plain(false),
             ChannelsCommand::Launch { json, .. } => plain(*json),
         }
@@ -139,7 +139,8 @@ pub(crate) struct ChannelJobArgs {
     #[arg(long)]
     pub(crate) suffix_names: bool,
     /// Where a file system is mounted here; a DirectoryPath is looked for below [default: a
-    /// DirectoryPath is a path of this machine]
+    /// DirectoryPath is a path of this machine]. What a job may only read is read-only here, where
+    /// root runs this
     #[arg(long = "file-system", value_name = "ID=PATH", value_parser = pair)]
     pub(crate) file_systems: Vec<(String, String)>,
     #[command(flatten)]
