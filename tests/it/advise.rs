@@ -44,7 +44,8 @@ fn a_tree_is_to_be_packed() {
     for part in [
         "data       40 files, 20.1 kB (jpg 20, txt 20)",
         "advice     pack into 6 shards of 3.35 kB; S3, File; ShardedByS3Key",
-        "because    Are the files small? 503 bytes < 50 MB: yes",
+        "lengths    half of the files to 6 bytes, nine in ten to 1 kB, all to 1 kB; 100 % of the bytes",
+        "because    Do most bytes lie in files below 50 MB? 100 % >= 50 %: yes",
         "runner-up  S3, FastFile, which lost by: Is the download short? 12 s <= 5 min: yes",
         "unknown    bytes a second that the model takes",
         "prices     us-east-1",
@@ -53,6 +54,36 @@ fn a_tree_is_to_be_packed() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert_eq!(home.line("advise src --quiet").done().stdout, "");
+}
+
+/// Shards with small files beside them: their mean length is a small file's.
+#[test]
+fn shards_among_small_files_are_kept() {
+    let home = Home::new();
+    fs::create_dir(home.path("src")).expect("a folder");
+    for i in 0..3 {
+        let shard = fs::File::create(home.path(&format!("src/{i}.tar"))).expect("a file");
+        shard.set_len(150_000_000).expect("a hole");
+    }
+    for i in 0..40 {
+        home.write(&format!("src/{i}.index"), "x");
+    }
+    let text = home.line("advise src --storage s3").done().stdout;
+    for part in [
+        "lengths    half of the files to 1 bytes, nine in ten to 1 bytes, all to 150 MB; 0 % of the bytes",
+        "advice     keep the 43 files; S3, File; FullyReplicated",
+        "because    Do most bytes lie in files below 50 MB? 0 % >= 50 %: no",
+        "Is most of the reading the opening of files below 50 MB? 27.2 % >= 50 %: no",
+        "note       Do small files lie beside larger ones that hold most bytes? 40 > 0: yes: what is no",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    let data = &home.line("advise src --json").done().json()["data"];
+    assert_eq!(data["quantiles"]["half_of_bytes"], json!(150_000_000));
+    assert_eq!(data["small"], json!({ "files": 40, "bytes": 40 }));
+    home.line("advise src --html page.html").done();
+    let page = fs::read_to_string(home.path("page.html")).expect("a page");
+    assert!(page.contains("<p>half of the files to 1 bytes, nine in ten"), "{page}");
 }
 
 #[test]
@@ -155,6 +186,16 @@ fn bad_input_of_each_kind_has_its_own_error() {
         ("simulate src --mode file --in-flight 0", &["requests in flight: 0"]),
         ("simulate src --mode file --request 0", &["request: 0"]),
         ("simulate empty --mode file", &["empty: no byte to read"]),
+        ("advise src --disk -5", &["--disk", "150MB"]),
+        ("advise src --hours many", &["--hours", "a number of hours: 2.5"]),
+        ("advise src --storage ebs", &["--storage", "s3, efs, fsx, local"]),
+        ("advise src/00.jpg", &["src/00.jpg: neither a folder", "--source-type"]),
+        ("advise src --html src", &["--html src", "directory"]),
+        ("simulate nowhere --mode fsx", &["nowhere: no such file", "hint:"]),
+        ("simulate src --mode file --hosts 0", &["hosts: 0"]),
+        ("simulate src --mode efs --disk 0MB/s", &["--disk", "above 0"]),
+        ("warm s3://bucket/x", &["s3://bucket/x", "mounted"]),
+        ("warm src --hsm --batch many", &["--batch", "many"]),
         ("warm nowhere", &["nowhere: not found"]),
         ("warm src --jobs 0", &["--jobs"]),
         ("warm src --batch 5", &["--hsm"]),

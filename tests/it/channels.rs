@@ -1,12 +1,23 @@
 //! `shardpack channels`: a packed dataset from an S3 server in each input mode, and what becomes of
 //! an agent that is stopped or killed.
 
+mod bad;
+mod detached;
 mod ended;
+mod faults;
+mod file_systems;
+mod groups;
+mod killed;
+mod manifests;
 mod modes;
+mod ordinary;
 mod refused;
+mod whole;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use shardpack_manifest::Digest;
 use shardpack_testkit::s3::S3Server;
@@ -21,13 +32,23 @@ struct Lab {
 
 impl Lab {
     fn new(pack: &str) -> Self {
+        let mut random = Random(5);
+        let lens: Vec<u64> = (0..60).map(|_| 200 + random.below(600)).collect();
+        Self::of(&lens, &format!("--max-samples 7 {pack}"))
+    }
+
+    /// One shard of 3 MB.
+    fn large() -> Self {
+        Self::of(&[100_000; 30], "--format tfrecord")
+    }
+
+    fn of(lens: &[u64], pack: &str) -> Self {
         let (home, server) = (Home::new(), S3Server::start());
         let mut random = Random(5);
-        for i in 0..60 {
-            let len = 200 + random.below(600);
-            home.write(&format!("src/{i:03}.bin"), random.bytes(len));
+        for (i, len) in lens.iter().enumerate() {
+            home.write(&format!("src/{i:03}.bin"), random.bytes(*len));
         }
-        home.line(&format!("pack src packed --quiet --max-samples 7 {pack}")).done();
+        home.line(&format!("pack src packed --quiet {pack}")).done();
         let lab = Self { home, server };
         for (name, bytes) in lab.home.files("packed") {
             lab.server.put(&format!("set/{name}"), bytes);
@@ -58,6 +79,51 @@ impl Lab {
         let words = line.split_whitespace().chain(rest.iter().copied());
         let args: Vec<&str> = ["channels"].into_iter().chain(words).collect();
         self.command(&args).spawn().expect("the program runs").into()
+    }
+
+    /// The training loop, run by whoever likes, in an environment that `up` wrote to a file.
+    fn train_in(&self, env_file: &str, args: &str) -> Running {
+        let mut command = Command::new(train());
+        command.args(["--channel", "train"]).args(args.split_whitespace());
+        command.envs(self.environment(env_file)).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it runs").into()
+    }
+
+    fn environment(&self, file: &str) -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(self.home.path(file)).expect("an environment");
+        let pair =
+            |line: &str| line.split_once('=').map(|(name, value)| (name.into(), value.into()));
+        text.lines().map(|line| pair(line).expect("NAME=VALUE")).collect()
+    }
+
+    /// Keys whose bytes the server was asked for since this was last called.
+    fn fetched(&self) -> BTreeSet<String> {
+        let calls = self.server.calls();
+        self.server.forget_calls();
+        let bodies = calls.into_iter().filter(|call| call.operation == "GetObject");
+        bodies.filter_map(|call| call.key).collect()
+    }
+
+    /// Nothing is left of an agent at a root: a mount, a FIFO, a process.
+    fn is_gone(&self, root: &str) -> bool {
+        let mut entries = std::fs::read_dir(self.data(root)).into_iter().flatten().flatten();
+        let is_fifo = |entry: std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_fifo());
+        let fifos = entries.any(is_fifo);
+        let root = self.home.path(root);
+        !fifos && mounts(&root).is_empty() && processes(&root.display().to_string()).is_empty()
+    }
+
+    /// Waits for that; it takes as long as the machine lets whoever tidies up.
+    #[track_caller]
+    fn until_gone(&self, root: &str) {
+        let begin = std::time::Instant::now();
+        while !self.is_gone(root) {
+            let path = self.home.path(root);
+            let left = (mounts(&path), processes(&path.display().to_string()));
+            assert!(begin.elapsed().as_secs() < 60, "{left:?}");
+            std::thread::yield_now();
+        }
     }
 
     fn run(&self, line: &str, rest: &[&str]) -> Ran {

@@ -97,16 +97,16 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     pub(crate) consume: Option<Speed>,
     /// Disk on each host that data may fill
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) disk: Option<ByteSize>,
     /// Memory on each host that may keep data
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub(crate) memory: Option<ByteSize>,
     /// May the job run in a VPC? Mounts of EFS and FSx for Lustre need one
     #[arg(long, value_enum, value_name = "ANSWER")]
     pub(crate) vpc: Option<YesNo>,
     /// Hours of training, without downloads
-    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true, value_parser = hours)]
     pub(crate) hours: Option<f64>,
     /// Epochs
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -117,4 +117,8 @@ pub(crate) struct JobArgs {
     /// Largest shard
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(150_000_000))]
     pub(crate) target: ByteSize,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "write a number of hours: 2.5".into())
 }

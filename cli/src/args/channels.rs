@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use shardpack_channel::InputMode;
 
-use super::{OutputArgs, ProgressArg, S3Args};
+use super::{OutputArgs, ProgressArg, ReportArgs, S3Args};
 use crate::size::ByteSize;
 
 /// Play SageMaker's input modes: File, FastFile and Pipe channels, anywhere
@@ -25,16 +26,39 @@ pub(crate) enum ChannelsCommand {
         output: OutputArgs,
     },
     /// Bring a job's channels up, print the container's environment, and serve until a signal
+    ///
+    /// They also go down by `channels down`, and when the root is removed.
     Up {
         #[command(flatten)]
         job: ChannelJobArgs,
         #[command(flatten)]
         serve: ServeArgs,
+        /// Return when the channels are up; a process of its own serves them until `channels down`,
+        /// and tells of trouble in ROOT/.shardpack-agent/log
+        #[arg(long)]
+        detach: bool,
+        /// What --detach starts
+        #[arg(long, hide = true, conflicts_with = "detach")]
+        detached: bool,
         /// Write the environment to a file, as NAME=VALUE lines, instead of stdout
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         env_file: Option<PathBuf>,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Take down what `channels up` or `channels run` serves at a root
+    ///
+    /// A training command gets SIGTERM, as by a signal to `channels run`. Where an agent was killed
+    /// together with its watchdog, what they left is removed.
+    Down {
+        /// The folder that plays /opt/ml
+        #[arg(long, value_name = "DIR", default_value = "/opt/ml", value_hint = ValueHint::DirPath)]
+        root: PathBuf,
+        /// Seconds to wait for the end
+        #[arg(long, value_name = "SECONDS", default_value_t = 150)]
+        timeout: u32,
+        #[command(flatten)]
+        output: ReportArgs,
     },
     /// Run a training command among its channels, and take them down after it
     ///
@@ -58,6 +82,15 @@ pub(crate) enum ChannelsCommand {
     Emit(EmitArgs),
     #[command(hide = true)]
     Watch { root: PathBuf },
+    #[command(hide = true)]
+    Launch {
+        /// Tells why the command cannot be run as JSON
+        #[arg(long)]
+        json: bool,
+        parent: u32,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
 }
 
 impl ChannelsArgs {
@@ -66,11 +99,15 @@ impl ChannelsArgs {
             ChannelsCommand::Check { output, .. }
             | ChannelsCommand::Up { output, .. }
             | ChannelsCommand::Run { output, .. } => *output,
-            ChannelsCommand::Emit(_) | ChannelsCommand::Watch { .. } => {
-                OutputArgs { json: false, quiet: false, progress: ProgressArg::None }
-            }
+            ChannelsCommand::Down { output, .. } => output.output(),
+            ChannelsCommand::Emit(_) | ChannelsCommand::Watch { .. } => plain(false),
+            ChannelsCommand::Launch { json, .. } => plain(*json),
         }
     }
+}
+
+fn plain(json: bool) -> OutputArgs {
+    OutputArgs { json, quiet: false, progress: ProgressArg::None }
 }
 
 /// The job.
@@ -101,7 +138,9 @@ pub(crate) struct ChannelJobArgs {
     /// whole key, as was seen in jobs]
     #[arg(long)]
     pub(crate) suffix_names: bool,
-    /// Where a file system is mounted here [default: at its DirectoryPath]
+    /// Where a file system is mounted here; a DirectoryPath is looked for below [default: a
+    /// DirectoryPath is a path of this machine]. What a job may only read is read-only here, where
+    /// root runs this
     #[arg(long = "file-system", value_name = "ID=PATH", value_parser = pair)]
     pub(crate) file_systems: Vec<(String, String)>,
     #[command(flatten)]
@@ -121,16 +160,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) io_depth: u16,
     /// Milliseconds before the first byte of each request, in Pipe and FastFile
-    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Trouble on demand")]
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        help_heading = "Trouble on demand"
+    )]
     pub(crate) latency: u64,
     /// Most bytes a second of all Pipe and FastFile channels together
-    #[arg(long, value_name = "SIZE", help_heading = "Trouble on demand")]
+    #[arg(long, value_name = "SIZE", value_parser = above_zero, help_heading = "Trouble on demand")]
     pub(crate) bandwidth: Option<ByteSize>,
     /// End each FIFO after so many bytes; reads of a file fail beyond
     #[arg(long, value_name = "SIZE", help_heading = "Trouble on demand")]
     pub(crate) drop_after: Option<ByteSize>,
     /// Seconds that each FIFO and open file once falls silent, after 1 MiB
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds, help_heading = "Trouble on demand")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds, allow_negative_numbers = true, help_heading = "Trouble on demand")]
     pub(crate) stall: f64,
 }
 
@@ -145,7 +190,7 @@ pub(crate) struct EmitArgs {
     pub(crate) uri: Option<String>,
     /// An input mode alone: File, FastFile or Pipe [default: each]
     #[arg(long, value_name = "MODE")]
-    pub(crate) mode: Option<String>,
+    pub(crate) mode: Option<InputMode>,
     /// Give each host a part of the shards: ShardedByS3Key
     #[arg(long)]
     pub(crate) sharded: bool,
@@ -157,6 +202,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+fn above_zero(text: &str) -> Result<ByteSize, String> {
+    match text.parse::<ByteSize>()? {
+        ByteSize(0) => Err("nothing would ever come: write a size above 0".into()),
+        size => Ok(size),
     }
 }
 

@@ -1,22 +1,27 @@
 //! `shardpack channels`.
 
+mod detach;
+mod emit;
 mod show;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use shardpack_agent::{
-    Agent, Choices, Error, Faults, Job, Options, Progress, Signals, Stop, Survey, Tell,
-    run as run_in, watch,
+    Agent, Choices, Down, Ended, Error, Faults, Job, Options, Progress, Signals, Stop, Survey,
+    Tell, down, launch, run as run_in, watch,
 };
 use shardpack_channel::ResourceConfig;
-use shardpack_manifest::sagemaker::{Distribution, InputMode, Word};
-use shardpack_store::{LocalOptions, LocalStore, S3, S3Store, S3Uri, Store};
+use shardpack_store::{S3, S3Uri};
 
+use self::detach::Detached;
 use super::s3;
-use crate::args::{ChannelJobArgs, ChannelsArgs, ChannelsCommand, EmitArgs, OutputArgs, ServeArgs};
+use crate::args::{ChannelJobArgs, ChannelsArgs, ChannelsCommand, OutputArgs, ServeArgs};
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
 use crate::output::Output;
@@ -32,18 +37,28 @@ pub(super) fn run(args: &ChannelsArgs, log: Log, output: &mut Output) -> Result<
             signal::end_at_once(log, "interrupted; nothing was created")?;
             check(job, how.json, log, output)
         }
-        ChannelsCommand::Up { job, serve, env_file, output: how } => {
-            up(job, serve, env_file.as_deref(), *how, log, output)
+        // The other's own code, as it has told what it is about.
+        ChannelsCommand::Up { detach: true, .. } => std::process::exit(detach::start()?),
+        ChannelsCommand::Up { job, serve, detached, env_file, output: how, .. } => {
+            up(job, serve, env_file.as_deref(), *detached, *how, log, output)
+        }
+        ChannelsCommand::Down { root, timeout, .. } => {
+            signal::end_at_once(log, "interrupted: the agent was told to end, and does")?;
+            take_down(root, Duration::from_secs((*timeout).into()), log, output)
         }
         ChannelsCommand::Run { job, serve, grace, output: how, command } => {
             let code = train(job, serve, Duration::from_secs(*grace), command, *how, log)?;
             // The command's own code, of which there are more than ours.
             std::process::exit(code)
         }
-        ChannelsCommand::Emit(args) => emit(args, log, output),
+        ChannelsCommand::Emit(args) => emit::emit(args, log, output),
         ChannelsCommand::Watch { root } => {
             watch(root);
             Ok(Exit::Done)
+        }
+        ChannelsCommand::Launch { parent, command, .. } => {
+            let Err(error) = launch(*parent, command);
+            std::process::exit(not_run(error, log)?)
         }
     }
 }
@@ -57,11 +72,12 @@ struct Looked {
 
 fn look(args: &ChannelJobArgs, io_depth: usize, memory: u64, log: Log) -> Result<Looked> {
     let file = args.job.as_ref().map(|path| {
-        let failed = |error| shardpack_store::Error::io(error, path.display().to_string());
-        std::fs::read(path).map_err(failed)
+        let name = format!("--job {}", path.display());
+        std::fs::read(path).map_err(|error| shardpack_store::Error::io(error, name))
     });
     let parameters = args.hyperparameters.iter().cloned().collect();
-    let job = Job::with_flags(file.transpose()?.as_deref(), &args.channels, &parameters)?;
+    let job = Job::with_flags(file.transpose()?.as_deref(), &args.channels, &parameters)
+        .map_err(|error| in_file(error, args))?;
     let hosts = job.hosts(&args.hosts, args.current_host.as_deref())?;
     let choices = Choices {
         assign: args.assign,
@@ -71,7 +87,20 @@ fn look(args: &ChannelJobArgs, io_depth: usize, memory: u64, log: Log) -> Result
     let limits = s3::Limits { io_depth, memory };
     let connect = |uri: &S3Uri| S3::connect(uri, s3::options(&args.s3, limits, log));
     let survey = Survey::new(&job, &hosts, &choices, &connect)?;
+    if job.request.channels.is_empty() {
+        log.note("note: the job has no channels; --channel and --job name some");
+    }
     Ok(Looked { job, hosts, survey })
+}
+
+/// An error of the job's description with the name of the file, unless it is about a flag.
+fn in_file(error: Error, args: &ChannelJobArgs) -> Error {
+    match (error, &args.job) {
+        (Error::Job { reason }, Some(path)) if !reason.starts_with("--") => {
+            Error::Job { reason: format!("{}: {reason}", path.display()) }
+        }
+        (error, _) => error,
+    }
 }
 
 fn check(args: &ChannelJobArgs, json: bool, log: Log, output: &mut Output) -> Result<Exit> {
@@ -89,6 +118,7 @@ fn check(args: &ChannelJobArgs, json: bool, log: Log, output: &mut Output) -> Re
 fn start(
     args: &ChannelJobArgs,
     serve: &ServeArgs,
+    stop: Stop,
     how: OutputArgs,
     log: Log,
 ) -> Result<(Agent, Signals)> {
@@ -97,7 +127,6 @@ fn start(
     for doubt in survey.findings.iter().filter(|finding| !finding.is_broken) {
         log.note(&format!("note: {doubt}"));
     }
-    let stop = Stop::default();
     let signals = Signals::catch(stop.clone())?;
     let progress = Arc::new(Progress::default());
     let options = Options {
@@ -111,7 +140,8 @@ fn start(
             stall: Duration::from_secs_f64(serve.stall),
             ..Faults::default()
         },
-        watchdog: watchdog()?,
+        watchdog: again(&["watch"])?,
+        launcher: again(if how.json { &["launch", "--json"] } else { &["launch"] })?,
         stop,
         tell: Tell::new(move |message| log.note(message)),
         progress: Arc::clone(&progress),
@@ -122,38 +152,73 @@ fn start(
     Ok((agent, signals))
 }
 
-/// This program again, as the watchdog.
-fn watchdog() -> Result<Vec<OsString>> {
+/// This program again, for another task.
+fn again(task: &[&str]) -> Result<Vec<OsString>> {
     let program = std::env::current_exe().map_err(|error| Failure::of(&error))?;
-    Ok(vec![program.into(), "channels".into(), "watch".into()])
+    let words = ["channels"].iter().chain(task).map(OsString::from);
+    Ok([program.into()].into_iter().chain(words).collect())
 }
 
 fn up(
     args: &ChannelJobArgs,
     serve: &ServeArgs,
     env_file: Option<&Path>,
+    detached: bool,
     how: OutputArgs,
     log: Log,
     output: &mut Output,
 ) -> Result<Exit> {
-    let (agent, signals) = start(args, serve, how, log)?;
+    // Before anything is up: a path that cannot be written to would take it all down again.
+    let failed = |error, path: &Path| {
+        shardpack_store::Error::io(error, format!("--env-file {}", path.display()))
+    };
+    let env_file = env_file.map(|path| match File::create(path) {
+        Ok(file) => Ok((file, path)),
+        Err(error) => Err(failed(error, path)),
+    });
+    let env_file = env_file.transpose()?;
+    let stop = Stop::default();
+    let detached = detached.then(|| Detached::begin(stop.clone())).transpose()?;
+    let (agent, signals) = start(args, serve, stop, how, log)?;
     let environment = agent.environment(&[]);
     match env_file {
-        Some(path) => {
+        Some((mut file, path)) => {
             let lines: String =
                 environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-            let failed = |error| shardpack_store::Error::io(error, path.display().to_string());
-            std::fs::write(path, lines).map_err(failed)?;
+            file.write_all(lines.as_bytes()).map_err(|error| failed(error, path))?;
         }
         None if how.json => output.json(&environment)?,
         None => environment
             .iter()
             .try_for_each(|(name, value)| output.line(&format!("{name}={value}")))?,
     }
-    std::io::Write::flush(output).map_err(|error| Failure::of(&error))?;
-    log.note(&format!("channels are up in {}; Ctrl-C takes them down", serve.root.display()));
-    signals.wait();
+    output.flush().map_err(|error| Failure::of(&error))?;
+    let root = serve.root.display();
+    match detached {
+        Some(detached) => {
+            let down = format!("shardpack channels down --root {root}");
+            log.note(&format!("channels are up in {root}; to take them down: {down}"));
+            detached.up(&serve.root)?;
+        }
+        None => log.note(&format!("channels are up in {root}; Ctrl-C takes them down")),
+    }
+    if signals.wait(&agent) == Ended::Removed {
+        log.note(&format!("{root} was removed: its channels go down"));
+    }
     drop(agent);
+    Ok(Exit::Done)
+}
+
+fn take_down(root: &Path, patience: Duration, log: Log, output: &mut Output) -> Result<Exit> {
+    let found = down(root, patience)?;
+    if log.json {
+        output.json(&json!({ "root": root, "was_up": found == Down::Ended }))?;
+    }
+    let root = root.display();
+    log.note(&match found {
+        Down::Ended => format!("{root}: channels are down"),
+        Down::Nothing => format!("{root}: nothing was up"),
+    });
     Ok(Exit::Done)
 }
 
@@ -165,64 +230,24 @@ fn train(
     how: OutputArgs,
     log: Log,
 ) -> Result<i32> {
-    let (agent, signals) = start(args, serve, how, log)?;
-    match run_in(agent, command, grace, &signals) {
-        Ok(code) => Ok(code),
-        Err(Error::Command { name, source }) => {
-            let code = match source.kind() {
-                std::io::ErrorKind::NotFound => NOT_FOUND,
-                _ => NOT_RUN,
-            };
-            Failure::new(format!("{name}: cannot be run: {source}")).report(log);
-            Ok(code)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (agent, signals) = start(args, serve, Stop::default(), how, log)?;
+    run_in(agent, command, grace, &signals).or_else(|error| not_run(error, log))
 }
 
-fn emit(args: &EmitArgs, log: Log, output: &mut Output) -> Result<Exit> {
-    let address = s3::uri(&args.path)?;
-    let store: Box<dyn Store> = match &address {
-        Some(uri) => {
-            let line = s3::connect(uri, &args.s3, s3::Limits::default(), log)?;
-            Box::new(S3Store::open(line, uri.clone()))
-        }
-        None => Box::new(LocalStore::open(&args.path, &LocalOptions::default())),
+/// The exit code for a command that cannot be run, as shells have it.
+fn not_run(error: Error, log: Log) -> Result<i32> {
+    let Error::Command { name, source } = error else { return Err(error.into()) };
+    let code = match source.kind() {
+        std::io::ErrorKind::NotFound => NOT_FOUND,
+        _ => NOT_RUN,
     };
-    let prefix = match (&args.uri, address) {
-        (Some(uri), _) => uri.parse::<S3Uri>()?.folder().to_string(),
-        (None, Some(uri)) => uri.folder().to_string(),
-        (None, None) => shardpack_manifest::sagemaker::PLACEHOLDER.to_owned(),
-    };
-    let object = store.open("manifest.json")?;
-    let mut bytes = vec![0; usize::try_from(object.len()).unwrap_or(0)];
-    let read = object.read_at(0, &mut bytes)?;
-    bytes.truncate(read);
-    let manifest =
-        shardpack_manifest::Manifest::parse(&bytes).map_err(|error| Failure::of(&error))?;
-    let mode = args.mode.as_deref().map(|word| {
-        let known = InputMode::ALL.iter().find(|mode| mode.to_string() == word).copied();
-        known.ok_or_else(|| Failure::new(format!("{word}: write File, FastFile or Pipe")))
-    });
-    let modes = match mode.transpose()? {
-        Some(mode) => vec![mode],
-        None => vec![InputMode::File, InputMode::FastFile, InputMode::Pipe],
-    };
-    let distribution =
-        if args.sharded { Distribution::ShardedByS3Key } else { Distribution::FullyReplicated };
-    for mode in modes {
-        let emitted = shardpack_agent::emit(&manifest, &prefix, mode, distribution)?;
-        output.line(&format!("# {mode}: InputDataConfig of CreateTrainingJob"))?;
-        output.line(emitted.json.trim_end())?;
-        output.line(&format!("# {mode}: SageMaker SDK"))?;
-        output.line(&emitted.python)?;
-    }
-    Ok(Exit::Done)
+    Failure::new(format!("{name}: cannot be run: {source}")).report(log);
+    Ok(code)
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let hint = match &error {
+        let hint: String = match &error {
             Error::Store(_) => {
                 return match error {
                     Error::Store(source) => source.into(),
@@ -232,8 +257,17 @@ impl From<Error> for Failure {
             Error::Stopped => {
                 return Failure { exit: Exit::Interrupted, ..Failure::new("interrupted") };
             }
-            Error::Busy { .. } => "stop it, or name another folder with --root",
-            Error::Space { .. } => "free space, or take FastFile or Pipe: they need none",
+            Error::Busy { .. } => {
+                "`shardpack channels down` takes it down; or name another folder with --root".into()
+            }
+            Error::Root { .. } => "name a folder with --root that you may write to".into(),
+            Error::NotServed { .. } => {
+                "name the folder that `channels up` or `channels run` was given as --root".into()
+            }
+            Error::Deaf { process, .. } => {
+                format!("kill -9 {process}: its watchdog takes mounts and FIFOs away")
+            }
+            Error::Space { .. } => "free space, or take FastFile or Pipe: they need none".into(),
             _ => return Failure::of(&error),
         };
         Failure::of(&error).hint(hint)

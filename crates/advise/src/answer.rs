@@ -7,7 +7,10 @@ use crate::decide::{all, checks, walk};
 use crate::estimate::estimates;
 use crate::facts::Facts;
 use crate::rules::{CHECKS, DISTRIBUTION, SERIALISE, WAY};
-use crate::{Bucket, Data, Estimate, Finding, Home, Job, Outcome, Prices, Result, Shards, Way};
+use crate::{
+    Bucket, Data, Estimate, Finding, Home, Job, Outcome, Part, Prices, Quantiles, Result, SMALL,
+    Shards, Way,
+};
 
 /// What to do, why, and what it would cost.
 #[derive(Clone, Debug, Serialize)]
@@ -76,6 +79,10 @@ pub struct Summary {
     pub formats: Vec<(String, u64)>,
     /// They are shards already.
     pub packed: bool,
+    /// Lengths that shares of the files do not exceed.
+    pub quantiles: Quantiles,
+    /// Files below [`SMALL`].
+    pub small: Part,
     /// Files by length.
     pub histogram: Vec<Bucket>,
 }
@@ -121,6 +128,8 @@ pub fn advise(data: &Data, job: &Job, prices: &Prices) -> Result<Answer> {
             bytes: data.bytes(),
             formats: data.formats.clone(),
             packed: data.packed,
+            quantiles: data.quantiles(),
+            small: data.below(SMALL),
             histogram: data.histogram(),
         },
         job: job.clone(),

@@ -45,6 +45,28 @@ pub struct Bucket {
     pub bytes: u64,
 }
 
+/// Lengths that shares of the files do not exceed: a mean alone tells little of two kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    /// Bytes of the file in the middle: half of the files are no longer.
+    pub half: u64,
+    /// Nine files in ten are no longer.
+    pub nine_tenths: u64,
+    /// The longest.
+    pub all: u64,
+    /// Half of all bytes lie in files that are no longer.
+    pub half_of_bytes: u64,
+}
+
+/// A share of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 impl Data {
     /// Loose files of which no more is known.
     pub fn new(home: Home, lens: Vec<u64>) -> Self {
@@ -64,6 +86,33 @@ impl Data {
     /// Length of the longest.
     pub fn longest(&self) -> u64 {
         self.lens.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Files below a length.
+    pub fn below(&self, len: u64) -> Part {
+        let below = self.lens.iter().filter(|own| **own < len);
+        below.fold(Part::default(), |part, own| Part {
+            files: part.files + 1,
+            bytes: part.bytes.saturating_add(*own),
+        })
+    }
+
+    /// What lengths files have; all 0 without files.
+    pub fn quantiles(&self) -> Quantiles {
+        let mut lens = self.lens.clone();
+        lens.sort_unstable();
+        let at = |files: usize| lens.get(files.saturating_sub(1)).copied().unwrap_or(0);
+        let (mut bytes, half) = (0_u64, self.bytes().div_ceil(2));
+        let heavy = lens.iter().find(|len| {
+            bytes = bytes.saturating_add(**len);
+            bytes >= half
+        });
+        Quantiles {
+            half: at(lens.len().div_ceil(2)),
+            nine_tenths: at(lens.len().saturating_mul(9).div_ceil(10)),
+            all: at(lens.len()),
+            half_of_bytes: heavy.copied().unwrap_or(0),
+        }
     }
 
     /// Files by length, each bucket four times as wide as the one before; empty ones between others
@@ -105,6 +154,25 @@ mod tests {
         let at = |from| buckets.iter().find(|bucket| bucket.from == from).map(|b| b.files);
         assert_eq!([at(0), at(1), at(4), at(16), at(64)].map(Option::unwrap), [1, 2, 2, 1, 0]);
         assert_eq!(data.bytes(), u64::MAX); // saturates: no sum of lengths from outside wraps
+    }
+
+    #[test]
+    fn quantiles_are_lengths_of_files() {
+        let of = |lens: &[u64]| {
+            let found = Data::new(Home::S3, lens.to_vec()).quantiles();
+            [found.half, found.nine_tenths, found.all, found.half_of_bytes]
+        };
+        assert_eq!(of(&[]), [0; 4]);
+        assert_eq!(of(&[7]), [7; 4]);
+        assert_eq!(of(&[3, 1, 2, 4]), [2, 4, 4, 3]); // 1 + 2 + 3 are more than half of 10
+        let ten: Vec<u64> = (1..=10).rev().collect();
+        assert_eq!(of(&ten), [5, 9, 10, 7]);
+        // Nine of ten files are short, and nearly all bytes are in the tenth.
+        let two_kinds = [[1; 90].as_slice(), &[1_000_000; 10]].concat();
+        assert_eq!(of(&two_kinds), [1, 1, 1_000_000, 1_000_000]);
+        let data = Data::new(Home::S3, two_kinds);
+        assert_eq!(data.below(1_000_000), Part { files: 90, bytes: 90 });
+        assert_eq!(data.below(1), Part::default());
     }
 
     #[test]

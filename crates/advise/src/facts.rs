@@ -112,10 +112,13 @@ facts! {
     CanSerialise Truth "files may be packed",
     Vpc Truth "VPC allowed",
     Random Truth "random access",
-    FileMean Bytes "mean length of the files as they are",
+    SmallBytes Share "share of the bytes that lies in small files",
+    SmallTime Share "share of the reading that is opening small files",
+    SmallBeside Count "small files beside larger ones that hold most bytes",
     PackingGain Times "files as they are for each shard",
     Bytes Bytes "bytes of the set",
-    Mean Bytes "mean length of what is read",
+    ReadSmallBytes Share "share of the bytes that lies in small files, of what is read",
+    ReadSmallTime Share "share of the reading that is opening small files, of what is read",
     Files Count "files or shards that are read",
     DiskUse Share "share of the disk that a download fills",
     Download Seconds "download before training",
@@ -136,6 +139,12 @@ facts! {
     Epochs Count "epochs",
 }
 
+/// Bytes below which a file is small: the guide's figure for files that are to be serialised, and
+/// for those that FastFile is not for.
+pub const SMALL: u64 = 50_000_000;
+/// Share from which on something is most of a whole.
+pub(crate) const MOST: f64 = 0.5;
+
 /// The values of all facts.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts<'a> {
@@ -146,20 +155,65 @@ pub(crate) struct Facts<'a> {
     /// As the job reads.
     read: Shards,
     longest: u64,
+    /// Small files as they are, and as the job reads.
+    found: Small,
+    small: Small,
     way: Option<Way>,
+}
+
+/// How much of a set lies in small files, and what they cost.
+#[derive(Clone, Copy, Debug)]
+struct Small {
+    files: f64,
+    bytes: f64,
+    all_files: f64,
+    all_bytes: f64,
+}
+
+impl Small {
+    fn of(data: &Data) -> Self {
+        let small = data.below(SMALL);
+        Self {
+            files: small.files as f64,
+            bytes: small.bytes as f64,
+            all_files: data.files() as f64,
+            all_bytes: data.bytes() as f64,
+        }
+    }
+
+    /// Of shards that are all of one length.
+    fn packed(shards: Shards, data: &Data) -> Self {
+        let (files, bytes) = (shards.count as f64, data.bytes() as f64);
+        let share = if shards.bytes < SMALL { 1.0 } else { 0.0 };
+        Self { files: share * files, bytes: share * bytes, all_files: files, all_bytes: bytes }
+    }
+
+    fn bytes_share(&self) -> f64 {
+        self.bytes / self.all_bytes.max(1.0)
+    }
+
+    /// Of one reader of a FastFile mount, which opens one file after another: the way in which
+    /// opening costs most, and the one that was measured.
+    fn time_share(&self) -> f64 {
+        let opening = |files: f64| files * rates::FASTFILE_LATENCY;
+        let all = opening(self.all_files) + self.all_bytes / rates::S3_STREAM;
+        opening(self.files) / all.max(f64::MIN_POSITIVE)
+    }
 }
 
 impl<'a> Facts<'a> {
     /// Of files as they are.
     pub(crate) fn new(data: &'a Data, job: &'a Job) -> Self {
         let (packed, read) = (Shards::packed(data, job), Shards::now(data));
-        Self { data, job, packed, read, longest: data.longest(), way: None }
+        let small = Small::of(data);
+        Self { data, job, packed, read, longest: data.longest(), found: small, small, way: None }
     }
 
     /// Of what is read, once that is decided.
     pub(crate) fn serialised(self) -> Self {
         let longest = self.packed.bytes;
-        Self { read: self.packed, longest, ..self }
+        let small = Small::packed(self.packed, self.data);
+        Self { read: self.packed, longest, small, ..self }
     }
 
     /// With the way that is decided.
@@ -204,10 +258,16 @@ impl<'a> Facts<'a> {
             Fact::CanSerialise => truth(job.can_serialise),
             Fact::Vpc => job.vpc.and_then(truth),
             Fact::Random => job.access.and_then(|access| truth(access == Access::Random)),
-            Fact::FileMean => Some(Shards::now(data).bytes as f64),
+            Fact::SmallBytes => Some(self.found.bytes_share()),
+            Fact::SmallTime => Some(self.found.time_share()),
+            Fact::SmallBeside => Some(match self.small.bytes_share() < MOST {
+                true => self.small.files,
+                false => 0.0,
+            }),
             Fact::PackingGain => Some(data.files() as f64 / self.packed.count as f64),
             Fact::Bytes => Some(data.bytes() as f64),
-            Fact::Mean => Some(read.bytes as f64),
+            Fact::ReadSmallBytes => Some(self.small.bytes_share()),
+            Fact::ReadSmallTime => Some(self.small.time_share()),
             Fact::Files => Some(count),
             Fact::DiskUse => job.disk.map(|disk| self.download_bytes() / (disk as f64).max(1.0)),
             Fact::Download => Some(self.download()),

@@ -41,12 +41,12 @@ mod way;
 #[cfg(test)]
 mod golden;
 
-pub use answer::{Answer, Runner, Unknown, advise};
-pub use data::{Bucket, Data, Home};
+pub use answer::{Answer, Runner, Summary, Unknown, advise};
+pub use data::{Bucket, Data, Home, Part, Quantiles};
 pub use decide::{Finding, Outcome};
 pub use error::{Error, Result};
 pub use estimate::Estimate;
-pub use facts::{Fact, Unit};
+pub use facts::{Fact, SMALL, Unit};
 pub use job::{Access, Job};
 pub use price::Prices;
 pub use rule::{Branch, Check, Next, Rule, Source, Test};

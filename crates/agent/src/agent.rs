@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
-use shardpack_channel::{ChannelConfig, Distribution, InputDataConfig, InputMode, ResourceConfig};
+use shardpack_channel::{
+    AccessMode, ChannelConfig, DataSource, Distribution, InputDataConfig, InputMode, ResourceConfig,
+};
 
 use crate::crew::{Crew, Memory};
 use crate::fast::{self, Mount};
 use crate::faults::Link;
 use crate::pipe::{Pipe, Shared};
-use crate::root::{Made, Root};
+use crate::root::{Made, Root, Wish};
 use crate::survey::{Contents, Surveyed};
 use crate::watchdog::Watchdog;
-use crate::{Error, Faults, Job, Progress, Result, Stop, Survey, Tell, env, file};
+use crate::{Error, Faults, Job, Progress, Result, Stop, Survey, Tell, env, file, folder};
 
 /// How channels are served.
 #[derive(Clone, Debug)]
@@ -32,6 +36,10 @@ pub struct Options {
     /// takes away mounts, FIFOs and the training command when this process is killed. Default:
     /// none; then the next agent at this root does, but for the command.
     pub watchdog: Vec<OsString>,
+    /// A command that calls [`launch`](crate::launch) with what follows its arguments: the number
+    /// of this process, and the training command. The kernel then ends the training command with
+    /// this process, even where the watchdog was killed before. Default: none.
+    pub launcher: Vec<OsString>,
     /// Ends what is being brought up, downloads first of all. What is up stays up.
     pub stop: Stop,
     /// Who hears of trouble.
@@ -48,6 +56,7 @@ impl Default for Options {
             memory: 256 << 20,
             faults: Faults::default(),
             watchdog: Vec::new(),
+            launcher: Vec::new(),
             stop: Stop::default(),
             tell: Tell::default(),
             progress: Arc::default(),
@@ -67,6 +76,7 @@ pub struct Agent {
     channels: InputDataConfig,
     hosts: ResourceConfig,
     job: Job,
+    launcher: Vec<OsString>,
 }
 
 impl Agent {
@@ -93,8 +103,16 @@ impl Agent {
         let watchdog = Watchdog::start(&options.watchdog, root.path())?;
         let stop = Stop::default();
         let (pipes, mounts) = (Vec::new(), Vec::new());
-        let mut agent = Self { pipes, mounts, watchdog, root, stop, channels, hosts, job };
-        agent.bring_up(survey.channels, options)?;
+        let launcher = options.launcher.clone();
+        let mut agent =
+            Self { pipes, mounts, watchdog, root, stop, channels, hosts, job, launcher };
+        let (seat, over) = (Arc::clone(agent.root.seat()), Stop::default());
+        thread::scope(|scope| {
+            scope.spawn(|| seat.watch(&over, &options.stop));
+            let up = agent.bring_up(survey.channels, options);
+            over.set();
+            up
+        })?;
         Ok(agent)
     }
 
@@ -118,21 +136,26 @@ impl Agent {
             let served = channels.iter().filter(move |channel| {
                 channel.request.mode == mode && !matches!(channel.contents, Contents::Folder(_))
             });
-            served.map(name).collect()
+            served.map(name).collect::<Vec<_>>()
         };
-        let is_link = |channel: &&Surveyed| matches!(channel.contents, Contents::Folder(_));
-        self.root.note(&Made {
-            mounts: of(InputMode::FastFile),
+        let folders = channels.iter().filter(|c| matches!(c.contents, Contents::Folder(_)));
+        let bound = folders.clone().filter(|channel| binds(channel)).map(name);
+        let made = Made {
+            mounts: of(InputMode::FastFile).into_iter().chain(bound).collect(),
             pipes: of(InputMode::Pipe),
-            links: channels.iter().filter(is_link).map(name).collect(),
-        })?;
+            links: folders.map(name).collect(),
+        };
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.note(&made);
+        }
+        self.root.note(made)?;
         let crew = Arc::new(Crew::start(options.io_depth)?);
         let link = Arc::new(Link::new(options.faults.clone(), self.stop.clone()));
         let shared = Shared { crew, memory, link, tell: options.tell.clone() };
         for channel in channels {
             let name = &channel.request.name;
             match (&channel.contents, channel.request.mode) {
-                (Contents::Folder(to), _) => self.root.link(name, to)?,
+                (Contents::Folder(to), _) => self.folder(&channel, to, &shared.tell)?,
                 (_, InputMode::File) => {}
                 (_, InputMode::FastFile) => {
                     let at = self.root.mount_point(name)?;
@@ -150,9 +173,39 @@ impl Agent {
         Ok(())
     }
 
+    /// A file system's folder in the place of a channel: a link, or where nobody is to write a mount.
+    fn folder(&self, channel: &Surveyed, to: &Path, tell: &Tell) -> Result<()> {
+        let name = &channel.request.name;
+        if binds(channel) {
+            let at = self.root.mount_point(name)?;
+            if folder::bind_read_only(to, &at)? {
+                return Ok(());
+            }
+            let _ = fs::remove_dir(at);
+        }
+        if is_read_only(channel) {
+            tell.say(&format!(
+                "channel {name} is read-only in a job, and can be written to here: this process \
+                 may not mount {}",
+                to.display()
+            ));
+        }
+        self.root.link(name, to)
+    }
+
     /// What the container's environment says, for a command with these arguments.
     pub fn environment(&self, args: &[String]) -> BTreeMap<String, String> {
         env::variables(&self.job, &self.hosts, &self.channels, self.root.path(), args)
+    }
+
+    /// What somebody outside wants of it.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        self.root.seat().wish()
+    }
+
+    /// What runs the training command: see [`Options::launcher`].
+    pub(crate) fn launcher(&self) -> &[OsString] {
+        &self.launcher
     }
 
     /// Has the watchdog end a group of processes if this one is killed.
@@ -173,6 +226,16 @@ impl Drop for Agent {
             watchdog.end();
         }
     }
+}
+
+/// Whether a job could not write to the channel's file system.
+fn is_read_only(channel: &Surveyed) -> bool {
+    matches!(&channel.request.source, DataSource::FileSystem(s) if s.access == AccessMode::ReadOnly)
+}
+
+/// Whether it is mounted here so that nobody can: only root may.
+fn binds(channel: &Surveyed) -> bool {
+    is_read_only(channel) && rustix::process::geteuid().is_root()
 }
 
 /// `inputdataconfig.json` as a job with these channels has it.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Finding;
 
@@ -24,6 +25,27 @@ pub enum Error {
     Busy {
         /// The root.
         root: String,
+    },
+    /// The root, or something in it, cannot be made or written. Take another root.
+    Root {
+        /// What cannot.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// No agent serves this root, or has. Name another.
+    NotServed {
+        /// The root.
+        root: String,
+    },
+    /// The agent at this root was asked to end, and has not. Kill it.
+    Deaf {
+        /// The root.
+        root: String,
+        /// Its process.
+        process: String,
+        /// How long it had.
+        patience: Duration,
     },
     /// Something of somebody else is in the way. Move it.
     InTheWay {
@@ -74,6 +96,11 @@ impl Error {
         Self::Store(shardpack_store::Error::io(error, path.display().to_string()))
     }
 
+    /// A root that cannot be had.
+    pub(crate) fn root(source: impl Into<io::Error>, path: &Path) -> Self {
+        Self::Root { path: path.display().to_string(), source: source.into() }
+    }
+
     pub(crate) fn job(reason: impl Into<String>) -> Self {
         Self::Job { reason: reason.into() }
     }
@@ -88,6 +115,12 @@ impl fmt::Display for Error {
             }
             Self::Job { reason } => write!(f, "job: {reason}"),
             Self::Busy { root } => write!(f, "{root}: another agent serves it"),
+            Self::Root { path, .. } => write!(f, "{path}: no agent can work here"),
+            Self::NotServed { root } => write!(f, "{root}: no agent has served it"),
+            Self::Deaf { root, process, patience } => {
+                let seconds = patience.as_secs();
+                write!(f, "{root}: its agent, process {process}, has not ended in {seconds} s")
+            }
             Self::InTheWay { path, what } => write!(f, "{path}: {what}"),
             Self::Space { needed, free, path } => {
                 write!(f, "{path}: {needed} bytes to fetch, and {free} free")
@@ -105,7 +138,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Command { source, .. } => Some(source),
+            Self::Command { source, .. } | Self::Root { source, .. } => Some(source),
             Self::Store(error) => error.source(),
             Self::Channel(error) => error.source(),
             Self::Manifest { source, .. } => source.source(),

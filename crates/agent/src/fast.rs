@@ -29,6 +29,8 @@ use fs::Channel;
 use tree::Tree;
 
 const DEVICE: &str = "/dev/fuse";
+/// Programs that mount for who may not.
+const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
 /// What the kernel reads ahead; its default of 128 KiB makes eight times as many calls.
 const READ_AHEAD_KB: &str = "1024";
 /// Threads that take the kernel's calls. None of them waits for the network.
@@ -103,17 +105,25 @@ pub(crate) fn detach(path: &Path) {
         return;
     }
     if !rustix::process::geteuid().is_root() {
-        let mut helper = Command::new("fusermount3");
-        helper.args(["-u", "-z", "-q", "--"]).arg(path);
-        helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let _ = helper.status();
+        let helps = |name: &&str| {
+            let mut helper = Command::new(name);
+            helper.args(["-u", "-z", "-q", "--"]).arg(path);
+            helper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            helper.status().is_ok_and(|status| status.success())
+        };
+        let _ = HELPERS.iter().any(helps);
     }
 }
 
-/// Whether this machine has FUSE, before anything is created.
+/// Whether this machine has FUSE for this user, before anything is created.
 pub(crate) fn check() -> Result<()> {
     match OpenOptions::new().read(true).write(true).open(DEVICE) {
-        Ok(_) => Ok(()),
+        Ok(_) if rustix::process::geteuid().is_root() || has_helper() => Ok(()),
+        Ok(_) => Err(Error::Fuse {
+            reason: "only root may mount by itself, and there is no fusermount3 to help; run as \
+                     root, or install it (fuse3 in most distributions)"
+                .into(),
+        }),
         Err(error) => Err(Error::Fuse {
             reason: match error.kind() {
                 io::ErrorKind::NotFound => format!(
@@ -124,6 +134,15 @@ pub(crate) fn check() -> Result<()> {
             },
         }),
     }
+}
+
+/// Whether there is a program that mounts for who may not: where fuser looks for it, too.
+fn has_helper() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/sbin", "/bin"].map(PathBuf::from));
+    folders
+        .flat_map(|folder| HELPERS.map(|name| folder.join(name)))
+        .any(|program| program.is_file())
 }
 
 /// Tells the kernel to read ahead further. Only root may, and it only costs time if not.

@@ -226,8 +226,10 @@ impl Run<'_> {
     }
 
     fn publish(&self, job: &Job, temporary: &Path) -> Result<()> {
-        fs::rename(temporary, &job.path).map_err(|error| Error::io(error, &job.path))?;
+        // Noted first: a file without a note would be somebody else's. A note without its file, as
+        // after a kill between the two, tells nothing.
         self.journal.note(&job.entry)?;
+        fs::rename(temporary, &job.path).map_err(|error| Error::io(error, &job.path))?;
         self.progress.file();
         Ok(())
     }

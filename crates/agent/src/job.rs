@@ -124,6 +124,9 @@ impl Job {
         if count > 1000 {
             return Err(Error::job(format!("{count} hosts; 1,000 at most are played here")));
         }
+        if given.iter().any(String::is_empty) {
+            return Err(Error::job("--hosts has an empty name; write algo-1,algo-2"));
+        }
         let hosts = match given {
             [] => (1..=count).map(|i| format!("algo-{i}")).collect(),
             given => given.to_vec(),
@@ -131,7 +134,8 @@ impl Job {
         if groups.is_empty() {
             groups.push((GROUP.into(), kind(), hosts.len()));
         } else if groups.iter().map(|(.., count)| count).sum::<usize>() != hosts.len() {
-            let reason = format!("{} hosts, and instance groups of another number", hosts.len());
+            let all = groups.iter().map(|(.., count)| count).sum::<usize>();
+            let reason = format!("--hosts: {} hosts, and instance groups of {all}", hosts.len());
             return Err(Error::job(reason));
         }
         let current = match (current, hosts.first()) {
@@ -194,6 +198,9 @@ pub fn channel_of(text: &str) -> Result<Value> {
     // A path may hold commas: what has no known key behind one still belongs to it.
     while let Some(part) = parts.next_if(|part| !is_option(part)) {
         source = format!("{source},{part}");
+    }
+    if source.starts_with('~') {
+        return Err(wrong("no shell makes a path of ~ behind a =; write $HOME in its place"));
     }
     if source.is_empty() {
         return Err(wrong("has no source: write s3://bucket/prefix/ or a path"));

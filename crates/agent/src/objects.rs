@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shardpack_store::{Error, FileId, LocalTree, Result, S3Objects, Sink, Source, WalkOptions};
 
@@ -19,6 +20,8 @@ pub(crate) trait Objects: fmt::Debug + Send + Sync {
     fn size(&self, i: usize) -> u64;
     /// What stands for the bytes that were listed.
     fn stamp(&self, i: usize) -> u64;
+    /// When it was written, where that is known.
+    fn modified(&self, i: usize) -> Option<SystemTime>;
     /// For messages.
     fn name(&self, i: usize) -> String;
     /// Reads `len` bytes from `start`; fails when the object is not the one that was listed.
@@ -43,6 +46,11 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
+    /// Bytes that it has, as listed.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
     /// Fails when the file is not what was listed: before its bytes are used, and again after.
     pub(crate) fn check(&self) -> Result<()> {
         let name = || self.path.display().to_string();
@@ -74,6 +82,10 @@ impl Objects for S3Objects {
 
     fn stamp(&self, i: usize) -> u64 {
         S3Objects::stamp(self, i)
+    }
+
+    fn modified(&self, i: usize) -> Option<SystemTime> {
+        S3Objects::modified(self, i)
     }
 
     fn name(&self, i: usize) -> String {
@@ -155,6 +167,11 @@ impl Objects for LocalObjects {
 
     fn stamp(&self, i: usize) -> u64 {
         self.listed(i).stamp
+    }
+
+    fn modified(&self, i: usize) -> Option<SystemTime> {
+        // A local file's stamp is its time of change, in nanoseconds.
+        UNIX_EPOCH.checked_add(Duration::from_nanos(self.listed(i).stamp))
     }
 
     fn name(&self, i: usize) -> String {

@@ -18,7 +18,7 @@ use crate::crew::{Crew, Memory};
 use crate::faults::Link;
 use crate::survey::Surveyed;
 use crate::{Error, Result, Stop, Tell};
-use fifo::{Fifo, Sent};
+use fifo::{Fifo, Sent, Waits};
 use units::{Ahead, Piece, Unit};
 
 /// Most bytes of a RecordIO payload.
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
 pub(crate) struct Pipe {
     path: PathBuf,
     stop: Stop,
+    at: Arc<Waits>,
     writer: Option<JoinHandle<()>>,
     ended: Receiver<()>,
 }
@@ -53,18 +54,19 @@ impl Pipe {
         fifo::make(&fifo_path(&path, 1))?;
         let (alive, ended) = bounded::<()>(0);
         let stop = shared.link.stop().clone();
-        let own = path.clone();
+        let (own, at) = (path.clone(), Arc::<Waits>::default());
+        let waits = Arc::clone(&at);
         let writer = thread::Builder::new()
             .name(format!("pipe-{}", channel.request.name))
             .spawn(move || {
-                let writer = Writer { channel, path: own, shared };
+                let writer = Writer { channel, path: own, at: waits, shared };
                 if let Err(error) = writer.serve() {
                     writer.shared.tell.say(&format!("{}: {error}", writer.channel.request.name));
                 }
                 drop(alive);
             })
             .map_err(|error| Error::io(error, &path))?;
-        Ok(Self { path, stop, writer: Some(writer), ended })
+        Ok(Self { path, stop, at, writer: Some(writer), ended })
     }
 }
 
@@ -74,7 +76,7 @@ impl Drop for Pipe {
         self.stop.set();
         // It may wait for a reader of the one it is at.
         while self.ended.recv_timeout(KNOCK) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
-            fifo::of(&self.path).iter().for_each(|path| fifo::knock(path));
+            self.at.knock();
         }
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
@@ -91,6 +93,7 @@ pub(crate) fn remove_all(path: &Path) {
 struct Writer {
     channel: Arc<Surveyed>,
     path: PathBuf,
+    at: Arc<Waits>,
     shared: Shared,
 }
 
@@ -105,7 +108,7 @@ impl Writer {
             fifo::make(&path)?;
             // The next one is there before this one ends: readers look for it at once.
             fifo::make(&fifo_path(&self.path, epoch + 1))?;
-            let mut fifo = Fifo::open(&path, Arc::clone(&self.shared.link))?;
+            let mut fifo = self.at.open(&path, &self.shared.link)?;
             if self.stop().is_set() {
                 return Ok(());
             }
@@ -140,7 +143,10 @@ impl Writer {
             let sent = match (is_gzip, wraps) {
                 (false, false) => plain(&mut ahead, fifo)?,
                 (true, false) => self.inflated(&unit, &mut ahead, fifo)?,
-                (false, true) => wrapped(&unit, &mut ahead, fifo)?,
+                (false, true) => {
+                    let (len, name) = (ahead.size(&unit), ahead.name(&unit));
+                    record::fetched(len, &name, &mut ahead, fifo)?
+                }
                 (true, true) => self.inflated_record(&unit, &mut ahead, fifo)?,
             };
             if sent == Sent::ReaderGone {
@@ -203,21 +209,7 @@ impl Writer {
             .take(MAX_RECORD + 1)
             .read_to_end(&mut payload)
             .map_err(|error| failed(error, &name))?;
-        record::pieces(&[Piece::Text(payload)], &name, fifo)
-    }
-}
-
-/// A unit as one record, of which no byte is copied.
-fn wrapped(unit: &Unit, ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
-    let (name, mut pieces) = (ahead.name(unit), Vec::new());
-    if ahead.size(unit) > MAX_RECORD {
-        return Err(record::too_long(&name)); // before all of it is in memory
-    }
-    loop {
-        match ahead.piece()? {
-            Piece::End => return record::pieces(&pieces, &name, fifo),
-            piece => pieces.push(piece),
-        }
+        record::bytes(&payload, &name, fifo)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The folder that plays `/opt/ml`, and what an agent leaves there when it is killed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -12,7 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, Stop, fast, pipe};
 
 /// Lies beside `input`, out of the training code's sight.
-const OWN: &str = ".shardpack-agent";
+pub(crate) const OWN: &str = ".shardpack-agent";
+/// In it: the file that an agent holds locked, which names its process, and the wish that it ends.
+const LOCK: &str = "lock";
+const DOWN: &str = "down";
+const STATE: &str = "state.json";
+/// Where channels are.
+const DATA: &str = "input/data";
 /// How long the watchdog of an agent that was killed just now may take to tidy up.
 const PATIENCE: u32 = 100;
 const TICK: Duration = Duration::from_millis(50);
@@ -25,11 +33,86 @@ pub(crate) struct Made {
     pub(crate) links: Vec<String>,
 }
 
+impl Made {
+    /// Takes all of it away: mounts first, as nothing below them can be removed.
+    pub(crate) fn take_away(&self, root: &Path) {
+        let at = |name: &String| root.join(DATA).join(name);
+        // Names from a file, so only those that stay in the folder.
+        let plain = |name: &&String| !name.contains('/') && !matches!(&***name, "" | "." | "..");
+        for path in self.mounts.iter().filter(plain).map(at) {
+            fast::detach(&path);
+            let _ = fs::remove_dir(path);
+        }
+        self.pipes.iter().filter(plain).for_each(|name| pipe::remove_all(&at(name)));
+        for path in self.links.iter().filter(plain).map(at).filter(|path| path.is_symlink()) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// What somebody outside wants of the agent at a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// [`down`](crate::down) was called.
+    Down,
+    /// The root was removed, as far as a mount in it let it.
+    Removed,
+}
+
+/// The place of the one agent at a root: a file that is held locked while it lives.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    own: PathBuf,
+    lock: File,
+}
+
+impl Seat {
+    /// None while another one has it.
+    fn take(root: &Path) -> Result<Option<Self>> {
+        let own = root.join(OWN);
+        let mut open = OpenOptions::new();
+        open.write(true).create(true).truncate(false);
+        let lock = open.open(own.join(LOCK)).map_err(|error| Error::root(error, &own))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { own, lock })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::root(errno, &own)),
+        }
+    }
+
+    /// Writes down which process has it, for messages.
+    fn sign(&mut self) -> Result<()> {
+        let signed = self.lock.set_len(0);
+        let signed = signed.and_then(|()| writeln!(self.lock, "{}", std::process::id()));
+        signed.map_err(|error| Error::root(error, &self.own))
+    }
+
+    /// What somebody outside wants.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        match self.lock.metadata() {
+            Ok(found) if found.nlink() == 0 => Some(Wish::Removed),
+            _ if self.own.join(DOWN).exists() => Some(Wish::Down),
+            _ => None,
+        }
+    }
+
+    /// Sets `stop` when somebody outside wants something, until it is `over`.
+    pub(crate) fn watch(&self, over: &Stop, stop: &Stop) {
+        while !over.wait(TICK) {
+            if self.wish().is_some() {
+                return stop.set();
+            }
+        }
+    }
+}
+
 /// A root that this process alone serves, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
-    _lock: File,
+    seat: Arc<Seat>,
+    /// What was noted; the file may be removed with the root.
+    made: Made,
 }
 
 impl Root {
@@ -39,25 +122,29 @@ impl Root {
     pub(crate) fn claim(path: &Path) -> Result<Self> {
         let path = std::path::absolute(path).map_err(|error| Error::io(error, path))?;
         let own = path.join(OWN);
-        fs::create_dir_all(&own).map_err(|error| Error::io(error, &own))?;
-        let lock = lock(&own.join("lock"))?;
+        fs::create_dir_all(&own).map_err(|error| Error::root(error, &path))?;
         let wait = Stop::default();
-        for tries in 0.. {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::WOULDBLOCK) if tries < PATIENCE && own.join("state.json").exists() => {
-                    // Its watchdog may be at work; an agent that lives keeps it.
-                    wait.wait(TICK);
-                }
-                Err(Errno::WOULDBLOCK) => {
-                    return Err(Error::Busy { root: path.display().to_string() });
-                }
-                Err(errno) => return Err(Error::io(errno, &own)),
+        for _ in 0..PATIENCE {
+            if let Some(root) = Self::free(&path)? {
+                return Ok(root);
             }
+            // The watchdog of one that was killed may be at work; an agent that lives keeps it.
+            wait.wait(TICK);
         }
-        let root = Self { path, _lock: lock };
+        Err(Error::Busy { root: path.display().to_string() })
+    }
+
+    /// The same at once; none while another one lives, or its watchdog tidies up.
+    fn free(path: &Path) -> Result<Option<Self>> {
+        let Some(mut seat) = Seat::take(path)? else { return Ok(None) };
+        seat.sign()?;
+        let root = Self::sit(path, seat);
         root.tidy();
-        Ok(root)
+        Ok(Some(root))
+    }
+
+    fn sit(path: &Path, seat: Seat) -> Self {
+        Self { path: path.to_owned(), seat: Arc::new(seat), made: Made::default() }
     }
 
     /// The same for the watchdog; none when another agent has the root, which tidied up itself.
@@ -65,16 +152,18 @@ impl Root {
     /// A process that is killed closes its files one after another, so its lock may last a moment
     /// longer than the pipe that told of its death.
     pub(crate) fn inherit(path: &Path) -> Option<Self> {
-        let lock = lock(&path.join(OWN).join("lock")).ok()?;
         let wait = Stop::default();
         for _ in 0..PATIENCE {
-            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Some(Self { path: path.to_owned(), _lock: lock }),
-                Err(Errno::WOULDBLOCK) => wait.wait(TICK),
-                Err(_) => return None,
-            };
+            if let Some(seat) = Seat::take(path).ok()? {
+                return Some(Self::sit(path, seat));
+            }
+            wait.wait(TICK);
         }
         None
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,7 +172,7 @@ impl Root {
 
     /// Where the files of a channel, its mount or its FIFOs are.
     pub(crate) fn channel(&self, name: &str) -> PathBuf {
-        self.path.join("input/data").join(name)
+        self.path.join(DATA).join(name)
     }
 
     /// What is known of a channel's files.
@@ -92,37 +181,36 @@ impl Root {
     }
 
     fn state(&self) -> PathBuf {
-        self.path.join(OWN).join("state.json")
+        self.path.join(OWN).join(STATE)
     }
 
     /// Writes down what will be made.
-    pub(crate) fn note(&self, made: &Made) -> Result<()> {
+    pub(crate) fn note(&mut self, made: Made) -> Result<()> {
         let (path, new) = (self.state(), self.path.join(OWN).join("state.new"));
-        let text = serde_json::to_vec(made).map_err(|error| Error::io(error, &path))?;
+        let text = serde_json::to_vec(&made).map_err(|error| Error::io(error, &path))?;
+        self.made = made;
         fs::write(&new, text)
             .and_then(|()| fs::rename(&new, &path))
             .map_err(|e| Error::io(e, &path))
     }
 
-    /// Takes away what was written down: mounts first, as nothing below them can be removed.
+    /// Takes away what was written down, here or by an agent before.
     pub(crate) fn tidy(&self) {
-        let made = fs::read(self.state()).ok();
-        let made: Option<Made> = made.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let Made { mounts, pipes, links } = made.unwrap_or_default();
-        // Names from a file, so only those that stay in the folder.
-        let plain = |name: &&String| !name.contains('/') && !matches!(&***name, "" | "." | "..");
-        for name in mounts.iter().filter(plain) {
-            fast::detach(&self.channel(name));
-            let _ = fs::remove_dir(self.channel(name));
+        self.made.take_away(&self.path);
+        let noted = fs::read(self.state()).ok();
+        let noted: Option<Made> = noted.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(noted) = noted.filter(|noted| *noted != self.made) {
+            noted.take_away(&self.path);
         }
-        pipes.iter().filter(plain).for_each(|name| pipe::remove_all(&self.channel(name)));
-        for name in links.iter().filter(plain) {
-            let path = self.channel(name);
-            if path.is_symlink() {
-                let _ = fs::remove_file(path);
+        for name in [STATE, DOWN] {
+            let _ = fs::remove_file(self.path.join(OWN).join(name));
+        }
+        if self.seat.wish() == Some(Wish::Removed) {
+            // What a mount kept from being removed: folders, if nothing else is in them.
+            for folder in [DATA, "input", ""] {
+                let _ = fs::remove_dir(self.path.join(folder));
             }
         }
-        let _ = fs::remove_file(self.state());
     }
 
     /// Makes the folders and files that every container has. `files` are those of `input/config`.
@@ -130,11 +218,11 @@ impl Root {
         let folders = ["input/config", "input/data", "model", "output/data", "checkpoints", "code"];
         for folder in folders {
             let path = self.path.join(folder);
-            fs::create_dir_all(&path).map_err(|error| Error::io(error, &path))?;
+            fs::create_dir_all(&path).map_err(|error| Error::root(error, &path))?;
         }
         for (name, bytes) in files {
             let path = self.path.join("input/config").join(name);
-            fs::write(&path, bytes).map_err(|error| Error::io(error, &path))?;
+            fs::write(&path, bytes).map_err(|error| Error::root(error, &path))?;
         }
         Ok(())
     }
@@ -166,10 +254,44 @@ impl Root {
     }
 }
 
-fn lock(path: &Path) -> Result<File> {
-    let mut open = OpenOptions::new();
-    open.write(true).create(true).truncate(false);
-    open.open(path).map_err(|error| Error::io(error, path))
+/// What [`down`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Down {
+    /// An agent, which has ended.
+    Ended,
+    /// None; what a killed one had left was removed.
+    Nothing,
+}
+
+/// Has the agent at a root end, from another process: channels go down as after a signal, and a
+/// training command gets SIGTERM. Waits for that for `patience`.
+///
+/// Fails with [`Error::NotServed`] where no agent has been, and with [`Error::Deaf`] when it has not
+/// ended in time.
+pub fn down(root: &Path, patience: Duration) -> Result<Down> {
+    let path = std::path::absolute(root).map_err(|error| Error::io(error, root))?;
+    let own = path.join(OWN);
+    if !own.is_dir() {
+        return Err(Error::NotServed { root: path.display().to_string() });
+    }
+    if Root::free(&path)?.is_some() {
+        return Ok(Down::Nothing);
+    }
+    let wish = own.join(DOWN);
+    fs::write(&wish, "").map_err(|error| Error::io(error, &wish))?;
+    let (wait, end) = (Stop::default(), Instant::now() + patience);
+    while Instant::now() < end {
+        wait.wait(TICK);
+        match Root::free(&path) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(Down::Ended),
+            Err(_) if !own.is_dir() => return Ok(Down::Ended), // the root went with it
+            Err(error) => return Err(error),
+        }
+    }
+    let _ = fs::remove_file(&wish);
+    let process = fs::read_to_string(own.join(LOCK)).unwrap_or_default().trim().to_owned();
+    Err(Error::Deaf { root: path.display().to_string(), process, patience })
 }
 
 #[cfg(test)]
@@ -179,14 +301,14 @@ mod tests {
     #[test]
     fn what_a_killed_agent_left_is_taken_away_and_nothing_else() {
         let home = tempfile::tempdir().unwrap();
-        let root = Root::claim(home.path()).unwrap();
+        let mut root = Root::claim(home.path()).unwrap();
         root.lay_out(&[("a.json", b"{}".to_vec())]).unwrap();
         let made = Made {
             mounts: vec!["m".into()],
             pipes: vec!["p".into(), "../../x".into()],
             links: vec!["l".into(), "f".into()],
         };
-        root.note(&made).unwrap();
+        root.note(made).unwrap();
         root.link("l", Path::new("/tmp")).unwrap();
         root.mount_point("m").unwrap();
         fs::write(root.channel("f"), "a file").unwrap();
@@ -195,9 +317,7 @@ mod tests {
             rustix::fs::mkfifoat(rustix::fs::CWD, root.channel(name), mode).unwrap();
         }
         fs::write(root.channel("p_x"), "").unwrap();
-        let second = lock(&home.path().join(OWN).join("lock")).unwrap();
-        let taken = flock(&second, FlockOperation::NonBlockingLockExclusive);
-        assert_eq!(taken, Err(Errno::WOULDBLOCK), "it is still served");
+        assert!(Seat::take(home.path()).unwrap().is_none(), "it is still served");
         drop(root); // as if killed
         let root = Root::claim(home.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(home.path().join("input/data"))
@@ -207,5 +327,45 @@ mod tests {
         left.sort();
         assert_eq!(left, ["f", "p_x", "q_0"]);
         assert!(!root.state().exists());
+    }
+    #[test]
+    fn whoever_serves_hears_that_it_is_to_end() {
+        let home = tempfile::tempdir().unwrap();
+        let error = down(home.path(), Duration::ZERO).unwrap_err();
+        assert!(matches!(error, Error::NotServed { .. }), "{error}");
+        let root = Root::claim(home.path()).unwrap();
+        assert_eq!(root.seat().wish(), None);
+        // It does not end: nobody looks. The wish goes with the one who had it.
+        let error = down(home.path(), TICK).unwrap_err();
+        let own = std::process::id().to_string();
+        assert!(matches!(&error, Error::Deaf { process, .. } if *process == own), "{error}");
+        assert_eq!(root.seat().wish(), None);
+        let (seat, stop) = (Arc::clone(root.seat()), Stop::default());
+        std::thread::scope(|scope| {
+            let asks = scope.spawn(|| down(home.path(), Duration::from_secs(60)));
+            seat.watch(&Stop::default(), &stop);
+            assert!(stop.is_set() && seat.wish() == Some(Wish::Down));
+            root.tidy();
+            drop((root, seat));
+            assert_eq!(asks.join().unwrap().unwrap(), Down::Ended);
+        });
+        assert_eq!(down(home.path(), Duration::ZERO).unwrap(), Down::Nothing);
+    }
+
+    #[test]
+    fn a_root_that_was_removed_is_noticed_and_goes_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("root");
+        let mut root = Root::claim(&path).unwrap();
+        root.lay_out(&[]).unwrap();
+        root.note(Made { mounts: vec!["m".into()], ..Made::default() }).unwrap();
+        root.mount_point("m").unwrap();
+        // As far as a mount lets it.
+        for folder in [OWN, "input/config", "model", "output", "checkpoints", "code"] {
+            fs::remove_dir_all(path.join(folder)).unwrap();
+        }
+        assert_eq!(root.seat().wish(), Some(Wish::Removed));
+        root.tidy();
+        assert!(!path.exists());
     }
 }

@@ -11,7 +11,22 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals as Caught};
 
+use crate::root::Wish;
 use crate::{Agent, Error, Result, Stop};
+
+/// How often whoever waits looks for wishes of others.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Why channels that are served are to go down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A signal that ends things, by its number.
+    Signal(i32),
+    /// Somebody called [`down`](crate::down).
+    Down,
+    /// The root was removed, as far as a mount in it let it.
+    Removed,
+}
 
 /// Signals of this process, from now on.
 #[derive(Debug)]
@@ -51,13 +66,20 @@ impl Signals {
         Ok(Self { events, sender, handle })
     }
 
-    /// Waits for a signal that ends things; which one it was.
-    pub fn wait(&self) -> i32 {
+    /// Waits until an agent is to end.
+    pub fn wait(&self, agent: &Agent) -> Ended {
         loop {
-            match self.events.recv() {
-                Ok(Event::Signal(signal @ (SIGINT | SIGTERM | SIGHUP))) => return signal,
-                Ok(_) => {}
-                Err(_) => return SIGTERM,
+            match self.events.recv_timeout(LOOK) {
+                Ok(Event::Signal(signal @ (SIGINT | SIGTERM | SIGHUP))) => {
+                    return Ended::Signal(signal);
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ended::Signal(SIGTERM),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            }
+            match agent.wish() {
+                Some(Wish::Down) => return Ended::Down,
+                Some(Wish::Removed) => return Ended::Removed,
+                None => {}
             }
         }
     }
@@ -70,10 +92,12 @@ impl Drop for Signals {
 }
 
 /// Runs a command in the container's environment and takes the agent down after it. Signals are
-/// passed on to all its processes; `grace` after one that should have ended it, it is killed, as
-/// SageMaker does after 120 s.
+/// passed on to all its processes, and [`down`](crate::down) is a SIGTERM; `grace` after one that
+/// should have ended it, it is killed, as SageMaker does after 120 s.
 ///
-/// Its exit code, or 128 and the number of the signal that ended it.
+/// Its exit code, or 128 and the number of the signal that ended it. With
+/// [`Options::launcher`](crate::Options::launcher), call it from a thread that lives as long as the
+/// process: the kernel takes the thread's end for its death.
 ///
 /// Fails with [`Error::Command`] when it cannot be run.
 pub fn run(
@@ -85,7 +109,14 @@ pub fn run(
     let Some((program, args)) = command.split_first() else {
         return Err(Error::job("no command"));
     };
-    let mut prepared = Command::new(program);
+    let mut prepared = match agent.launcher().split_first() {
+        None => Command::new(program),
+        Some((launcher, before)) => {
+            let mut prepared = Command::new(launcher);
+            prepared.args(before).arg(std::process::id().to_string()).args(["--", program]);
+            prepared
+        }
+    };
     // A group of its own: all its processes can be ended with it, and each signal comes once.
     prepared.args(args).envs(agent.environment(args)).process_group(0);
     let child =
@@ -93,7 +124,7 @@ pub fn run(
     let group = Pid::from_child(&child);
     agent.guard(child.id());
     give_terminal(group);
-    let status = wait(child, group, grace, signals);
+    let status = wait(child, group, grace, signals, &agent);
     // Workers that it left behind have nobody to read for any more.
     let _ = kill_process_group(group, Signal::KILL);
     drop(agent);
@@ -107,15 +138,16 @@ fn wait(
     group: Pid,
     grace: Duration,
     signals: &Signals,
+    agent: &Agent,
 ) -> std::io::Result<ExitStatus> {
     let sender = signals.sender.clone();
     let waiter = thread::Builder::new().name("wait".into()).spawn(move || {
         let _ = sender.send(Event::Ended(child.wait()));
     })?;
-    let mut deadline = None;
+    let (mut deadline, mut asked) = (None, false);
     let status = loop {
         let left = deadline
-            .map_or(Duration::MAX, |end: Instant| end.saturating_duration_since(Instant::now()));
+            .map_or(LOOK, |end: Instant| LOOK.min(end.saturating_duration_since(Instant::now())));
         match signals.events.recv_timeout(left) {
             Ok(Event::Ended(status)) => break status,
             Ok(Event::Signal(number)) => {
@@ -127,8 +159,16 @@ fn wait(
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                let _ = kill_process_group(group, Signal::KILL);
-                deadline = None;
+                if deadline.is_some_and(|end| end <= Instant::now()) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                    deadline = None;
+                }
+                // That the root was removed is the command's to bear: it may need it no more.
+                if !asked && agent.wish() == Some(Wish::Down) {
+                    asked = true;
+                    let _ = kill_process_group(group, Signal::TERM);
+                    deadline.get_or_insert_with(|| Instant::now() + grace);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => {
                 break Err(std::io::Error::other("nobody waits for it"));

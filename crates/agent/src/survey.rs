@@ -2,7 +2,7 @@
 
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use shardpack_manifest::sagemaker::{AugmentedManifest, ManifestFile, local_path}
 use shardpack_store::{Bytes, S3, S3Objects, S3Uri};
 
 use crate::objects::{LocalObjects, Objects};
-use crate::{Error, Finding, Job, Result};
+use crate::{Error, Finding, Job, Result, folder};
 
 /// Largest manifest in bytes.
 const MAX_MANIFEST: u64 = 256 << 20;
@@ -30,7 +30,8 @@ pub struct Choices {
     /// Files of a `ManifestFile` channel are called by what follows the manifest's prefix, not by
     /// the whole key. Default: the whole key, as jobs were seen to do.
     pub suffix_names: bool,
-    /// Where file systems are mounted on this machine, by id. Default: at the `DirectoryPath`.
+    /// Where file systems are mounted on this machine, by id; a `DirectoryPath` is looked for below.
+    /// Default: nowhere, and a `DirectoryPath` is a path of this machine.
     pub file_systems: BTreeMap<String, PathBuf>,
 }
 
@@ -40,6 +41,21 @@ pub struct Survey {
     pub(crate) channels: Vec<Surveyed>,
     /// Rules that are broken, and doubts, in the order of channels.
     pub findings: Vec<Finding>,
+}
+
+/// What a channel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held<'s> {
+    /// The channel.
+    pub name: &'s str,
+    /// How it comes.
+    pub mode: InputMode,
+    /// Objects, or lines of an augmented manifest, that this host gets.
+    pub own: usize,
+    /// Those of all hosts.
+    pub all: usize,
+    /// Of a file system, its folder here: nothing of it is listed.
+    pub folder: Option<&'s Path>,
 }
 
 /// One channel as this host sees it.
@@ -102,13 +118,16 @@ impl Survey {
             job.request.doubts().into_iter().map(Finding::doubt).collect();
         // An address that stands for a local path is no doubt of the user's making.
         findings.retain(|finding| !finding.violation.value.starts_with("s3://local-path"));
+        known(job, choices)?;
         let mut channels = Vec::new();
         let mut lister = Lister { job, choices, connect, lines: BTreeMap::new() };
         for (i, request) in job.request.channels.iter().enumerate() {
             let groups = request.s3_source().map_or(&[][..], |source| &source.instance_groups);
             let Some(rank) = hosts.rank_within(groups)? else { continue };
             let at = format!("InputDataConfig[{i}]");
-            let Some(contents) = lister.contents(request, &at, &mut findings)? else { continue };
+            let contents = lister.contents(request, &at, &mut findings);
+            let contents = contents.map_err(|error| of_channel(error, &request.name))?;
+            let Some(contents) = contents else { continue };
             let channel =
                 Surveyed { request: request.clone(), contents, rank, assign: choices.assign };
             rules::check(&channel, &at, &mut findings);
@@ -123,11 +142,17 @@ impl Survey {
         if broken.is_empty() { Ok(()) } else { Err(Error::Refused(broken)) }
     }
 
-    /// What each channel holds: name, input mode, files or lines of this host, and of all.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, InputMode, usize, usize)> {
-        self.channels.iter().map(|channel| {
-            let (request, all) = (&channel.request, channel.contents.units());
-            (&*request.name, request.mode, channel.order(0).len(), all)
+    /// What each channel holds.
+    pub fn held(&self) -> impl Iterator<Item = Held<'_>> {
+        self.channels.iter().map(|channel| Held {
+            name: &channel.request.name,
+            mode: channel.request.mode,
+            own: channel.order(0).len(),
+            all: channel.contents.units(),
+            folder: match &channel.contents {
+                Contents::Folder(path) => Some(path),
+                _ => None,
+            },
         })
     }
 }
@@ -150,13 +175,16 @@ impl Lister<'_> {
         let source = match &request.source {
             DataSource::S3(source) => source,
             DataSource::FileSystem(source) => {
-                let known = self.choices.file_systems.get(&source.id);
-                let path = known.cloned().unwrap_or_else(|| source.path.clone().into());
+                let mounted = self.choices.file_systems.get(&source.id);
+                let path = folder::find(source, mounted.map(PathBuf::as_path))?;
                 return match path.is_dir() {
-                    true => Ok(Some(Contents::Folder(path))),
+                    true => Ok(Some(Contents::Folder(absolute(&path)?))),
                     false => Err(Error::job(format!(
-                        "channel {}: {} is no folder here; say where {} is mounted",
+                        "channel {}: {} of {} would be {} here, which is no folder; say where the \
+                         file system is mounted: --file-system {}=PATH",
                         request.name,
+                        source.path,
+                        source.id,
                         path.display(),
                         source.id
                     ))),
@@ -210,7 +238,9 @@ impl Lister<'_> {
         let uris: Vec<String> = manifest.uris().collect();
         let objects = self.named(&uris)?;
         let prefix = match local_path(manifest.prefix()) {
-            Some(path) => absolute(path)?.to_string_lossy().trim_start_matches('/').to_owned(),
+            Some(path) => {
+                absolute(Path::new(path))?.to_string_lossy().trim_start_matches('/').to_owned()
+            }
             None => manifest.prefix().parse::<S3Uri>()?.key().to_owned(),
         };
         let naming = if self.choices.suffix_names { Naming::Below(&prefix) } else { Naming::Key };
@@ -221,7 +251,8 @@ impl Lister<'_> {
     fn named(&mut self, uris: &[String]) -> Result<Arc<dyn Objects>> {
         let paths: Option<Vec<&str>> = uris.iter().map(|uri| local_path(uri)).collect();
         if let Some(paths) = paths.filter(|paths| !paths.is_empty()) {
-            let paths: Vec<PathBuf> = paths.into_iter().map(absolute).collect::<Result<_>>()?;
+            let paths: Vec<PathBuf> =
+                paths.into_iter().map(|path| absolute(Path::new(path))).collect::<Result<_>>()?;
             return Ok(Arc::new(LocalObjects::named(&paths)?));
         }
         let uris: Vec<S3Uri> =
@@ -261,8 +292,35 @@ impl Lister<'_> {
     }
 }
 
-fn absolute(path: &str) -> Result<PathBuf> {
-    let path = Path::new(path);
+/// The same error, with the channel that has it.
+fn of_channel(error: Error, channel: &str) -> Error {
+    match error {
+        Error::Store(error) => {
+            Error::Store(error.rename(|name| format!("channel {channel}: {name}")))
+        }
+        Error::Manifest { name, source } => {
+            Error::Manifest { name: format!("channel {channel}: {name}"), source }
+        }
+        error => error,
+    }
+}
+
+/// Every file system that is said to be mounted is one of the job's.
+fn known(job: &Job, choices: &Choices) -> Result<()> {
+    let ids = job.request.channels.iter().filter_map(|channel| match &channel.source {
+        DataSource::FileSystem(source) => Some(&*source.id),
+        _ => None,
+    });
+    let ids: BTreeSet<&str> = ids.collect();
+    let Some(other) = choices.file_systems.keys().find(|id| !ids.contains(id.as_str())) else {
+        return Ok(());
+    };
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let known = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+    Err(Error::job(format!("--file-system {other}: no channel is on it; the job's are: {known}")))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Error::io(error, path))
 }
 

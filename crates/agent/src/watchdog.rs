@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::root::Root;
+use crate::root::{Made, OWN, Root};
 use crate::{Error, Result};
 
 /// Said when all is tidied up already.
@@ -45,6 +45,13 @@ impl Watchdog {
         self.say(&group.to_string());
     }
 
+    /// Tells what is to be taken away, in case that the root is removed with its notes.
+    pub(crate) fn note(&mut self, made: &Made) {
+        if let Ok(text) = serde_json::to_string(made) {
+            self.say(&text);
+        }
+    }
+
     fn say(&mut self, text: &str) {
         if let Some(line) = &mut self.line {
             // One that was killed guards nothing; the next agent at this root tidies up.
@@ -63,18 +70,26 @@ impl Watchdog {
 /// The watchdog's work: call it from the process that [`Options::watchdog`](crate::Options) names,
 /// with the root that it got. Returns when the agent has ended, however it did.
 pub fn watch(root: &Path) {
-    let mut groups = Vec::new();
+    let (mut groups, mut made) = (Vec::new(), Made::default());
     for line in BufReader::new(std::io::stdin()).lines() {
         match line {
             Ok(line) if line == DONE => return,
-            Ok(line) => groups.extend(line.parse().ok().and_then(Pid::from_raw)),
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(noted) => made = noted,
+                Err(_) => groups.extend(line.parse().ok().and_then(Pid::from_raw)),
+            },
             Err(_) => break,
         }
     }
     for group in groups {
         let _ = kill_process_group(group, Signal::KILL);
     }
-    if let Some(root) = Root::inherit(root) {
-        root.tidy();
+    let inherited = Root::inherit(root);
+    match &inherited {
+        Some(root) => root.tidy(),
+        None if root.join(OWN).exists() => return, // another agent's by now
+        None => {}
     }
+    made.take_away(root);
+    drop(inherited);
 }

@@ -95,7 +95,7 @@ impl Error {
     }
 
     /// The same error, about a name that says more.
-    pub(crate) fn rename(mut self, name: impl FnOnce(&str) -> String) -> Self {
+    pub fn rename(mut self, name: impl FnOnce(&str) -> String) -> Self {
         self.0.1 = name(&self.0.1);
         self
     }

@@ -20,7 +20,7 @@ use std::io::Read;
 use frame::{Dialect, Frames, MAGIC, MAX_PAYLOAD, PART_HEADER};
 use header::Header;
 pub use payloads::payloads;
-pub use wrap::{WrappedPart, Wrapper};
+pub use wrap::Wrapping;
 
 use crate::{
     DecodeOptions, Decoder, Error, ErrorKind, Field, Format, Layout, Position, Record, Result,

@@ -108,6 +108,18 @@ fn what_both_left_is_taken_away_by_the_next_agent() {
     let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.id()))
         .unwrap_or_default();
     assert!(running.kill());
+    // The kernel ends the command itself all the same: what it had started is left.
+    let ids: Vec<&str> = child.split_whitespace().collect();
+    assert!(!ids.is_empty());
+    let lives = |id: &&str| {
+        fs::read(format!("/proc/{id}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(WAITS))
+    };
+    let begin = std::time::Instant::now();
+    while ids.iter().any(lives) {
+        assert!(begin.elapsed().as_secs() < 60, "it outlived both");
+        std::thread::yield_now();
+    }
     let data = up.root().join("input/data");
     assert!(data.join("Pipe_0").exists(), "nobody tidied up");
     let ran = up.lab.train("r", "", "mode=Pipe", "").done();

@@ -75,6 +75,27 @@ fn a_mount_shows_the_objects_and_takes_no_writes() {
 }
 
 #[test]
+fn files_of_a_mount_have_the_times_of_their_objects() {
+    if !can_mount() {
+        return;
+    }
+    let lab = Lab::new("--format tfrecord");
+    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    lab.server.put_at("old/a.tfrecord", "records", at(1_000_000_000));
+    lab.server.put_at("old/b/c.tfrecord", "records", at(1_234_567_890));
+    let line = format!(
+        "run --quiet --root r --channel train=s3://{}/old/,mode=FastFile -- sh -c",
+        super::S3Server::BUCKET
+    );
+    let script = "cd $SM_CHANNEL_TRAIN && stat -c '%Y %Z %s %n' a.tfrecord b/c.tfrecord && find . \
+                  -type f -newermt 2001-09-10";
+    let ran = lab.run(&line, &[script]).done();
+    let wanted = "1000000000 1000000000 7 a.tfrecord\n1234567890 1234567890 7 b/c.tfrecord\n\
+                  ./b/c.tfrecord\n";
+    assert_eq!(ran.stdout, wanted);
+}
+
+#[test]
 fn the_command_has_its_own_exit_code_and_environment() {
     let lab = Lab::new("--format tfrecord");
     let line = "run --quiet --root r --channel train=packed/shards,mode=Pipe --hyperparameter lr=0.1 -- sh -c";

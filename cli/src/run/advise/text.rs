@@ -1,6 +1,6 @@
 //! The answer for a terminal.
 
-use shardpack_advise::{Answer, Estimate, Finding, Outcome, Unit};
+use shardpack_advise::{Answer, Estimate, Finding, Outcome, SMALL, Summary, Unit};
 
 use super::advice;
 use crate::args::AdviseArgs;
@@ -18,6 +18,9 @@ pub(super) fn print(answer: &Answer, args: &AdviseArgs, output: &mut Output) -> 
         bytes(data.bytes),
         formats.join(", ")
     ))?;
+    if data.files > 1 {
+        output.line(&format!("lengths    {}", lengths(data)))?;
+    }
     output.line(&format!("advice     {}", advice(answer)))?;
     // What is not so needs no line; --json and --html have every rule.
     let tells = |finding: &&Finding| {
@@ -49,6 +52,20 @@ pub(super) fn print(answer: &Answer, args: &AdviseArgs, output: &mut Output) -> 
         answer.prices.region, answer.prices.date, answer.prices.source
     ))?;
     next(answer, args, output)
+}
+
+/// How long files are: the rules look at this, not at a mean.
+pub(super) fn lengths(data: &Summary) -> String {
+    let of = |len: u64| Unit::Bytes.show(len as f64);
+    let lens = data.quantiles;
+    format!(
+        "half of the files to {}, nine in ten to {}, all to {}; {} of the bytes in files below {}",
+        of(lens.half),
+        of(lens.nine_tenths),
+        of(lens.all),
+        Unit::Share.show(data.small.bytes as f64 / data.bytes.max(1) as f64),
+        of(SMALL)
+    )
 }
 
 fn table(answer: &Answer, output: &mut Output) -> Result<()> {

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
-use shardpack_agent::{Progress, Survey};
+use shardpack_agent::{Held, Progress, Survey};
 
 use super::super::display;
 use crate::args::OutputArgs;
@@ -32,16 +32,25 @@ pub(super) fn findings(survey: &Survey, json: bool, output: &mut Output) -> Resu
                 "source": finding.source,
             })
         });
-        let channels = survey.counts().map(|(name, mode, own, all)| {
-            json!({ "name": name, "mode": mode, "objects": own, "objects_of_all_hosts": all })
+        let channels = survey.held().map(|held| match held.folder {
+            Some(folder) => json!({ "name": held.name, "mode": held.mode, "folder": folder }),
+            None => json!({
+                "name": held.name,
+                "mode": held.mode,
+                "objects": held.own,
+                "objects_of_all_hosts": held.all,
+            }),
         });
         return output.json(&json!({
             "findings": all.collect::<Vec<_>>(),
             "channels": channels.collect::<Vec<_>>(),
         }));
     }
-    for (name, mode, own, all) in survey.counts() {
-        output.line(&format!("{name}: {mode}, {own} of {all} objects for this host"))?;
+    for Held { name, mode, own, all, folder } in survey.held() {
+        output.line(&match folder {
+            Some(folder) => format!("{name}: {mode}, the folder {}", folder.display()),
+            None => format!("{name}: {mode}, {own} of {all} objects for this host"),
+        })?;
     }
     for finding in findings {
         let kind = if finding.is_broken { "broken" } else { "doubt" };

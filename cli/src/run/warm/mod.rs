@@ -101,6 +101,10 @@ pub(super) fn run(args: &WarmArgs, log: Log, output: &mut Output) -> Result<Exit
 /// Files below a path that have bytes, and the number of those without.
 fn list(path: &Path, io_depth: usize) -> Result<(Vec<Cold>, u64)> {
     let name = path.display().to_string();
+    if name.contains("://") {
+        return Err(Failure::new(format!("{name}: an address has nothing to warm"))
+            .hint("name the folder where the file system is mounted"));
+    }
     // Absolute, so that no name looks like an option of lfs.
     let path = &std::path::absolute(path).map_err(|error| Failure::of(&error))?;
     let meta = fs::metadata(path)

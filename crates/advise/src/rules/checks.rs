@@ -55,6 +55,12 @@ pub static CHECKS: &[Check] = &[
         "whoever gets the longest is done last; pack into shards of one length",
     ),
     check(
+        ("small-beside-large", "Do small files lie beside larger ones that hold most bytes?"),
+        (Fact::SmallBeside, Test::Above, 0.0),
+        reasoned("a mean length tells nothing of two kinds of files; see lengths"),
+        "what is no training data (manifests, indexes, labels) belongs in a channel of its own; the rest is opened one by one",
+    ),
+    check(
         ("listing", "Does listing take long?"),
         (Fact::Listing, Test::Above, 60.0),
         guide("Developer Guide, \"When to use fast file mode\": startup is lower with fewer files"),

@@ -5,7 +5,7 @@ use shardpack_manifest::sagemaker::Distribution;
 
 use super::*;
 use crate::decide::collect;
-use crate::{Access, Answer, Data, Finding, Home, Job, Outcome, Prices, Way, advise};
+use crate::{Access, Answer, Data, Finding, Home, Job, Outcome, Prices, SMALL, Way, advise};
 
 /// Changes 100 shards of 150 MB on S3, and a job of which nothing is told.
 type Change = fn(&mut Data, &mut Job);
@@ -28,7 +28,8 @@ fn lens(data: &mut Data, files: usize, len: u64) {
 
 /// Each rule: what meets it, and what just does not.
 const CASES: &[(&str, Change, Change)] = &[
-    ("small-files", |d, _| lens(d, 9, 49_999_999), |d, _| lens(d, 9, 50_000_000)),
+    ("small-files", half_small, below_half_small),
+    ("small-time", |d, _| beside(d, 3573), |d, _| beside(d, 3572)),
     ("can-serialise", |_, _| {}, |_, j| j.can_serialise = false),
     ("packing-gain", |d, _| lens(d, 4, 50_000_000), |d, _| lens(d, 5, 61_000_000)),
     ("augmented", |d, _| d.augmented = true, |_, _| {}),
@@ -42,7 +43,15 @@ const CASES: &[(&str, Change, Change)] = &[
     ("random-small", |d, _| lens(d, 1, 99_999_999_999), |d, _| lens(d, 1, 100_000_000_000)),
     ("random-disk", |_, j| j.disk = Some(15_000_000_000), |_, j| j.disk = Some(14_999_999_999)),
     ("random-vpc", |_, j| j.vpc = Some(true), |_, j| j.vpc = Some(false)),
-    ("loose", |d, _| lens(d, 1, 49_999_999), |d, _| lens(d, 1, 50_000_000)),
+    ("loose", half_small, below_half_small),
+    (
+        "loose-time",
+        |d, j| {
+            beside(d, 3573);
+            j.can_serialise = false;
+        },
+        |d, _| beside(d, 3572),
+    ),
     ("loose-small", |d, _| lens(d, 1, 99_999_999_999), |d, _| lens(d, 1, 100_000_000_000)),
     ("loose-disk", |_, j| j.disk = Some(15_000_000_000), |_, j| j.disk = Some(14_999_999_999)),
     // 12 s and 288 s at 156 MB/s.
@@ -73,6 +82,7 @@ const CASES: &[(&str, Change, Change)] = &[
         |d, _| d.lens = vec![60_000_000, 60_000_000, 60_000_000, 300_000_000],
         |d, _| d.lens = vec![60_000_000, 60_000_000, 240_000_000],
     ),
+    ("small-beside-large", |d, _| beside(d, 1), |_, _| {}),
     (
         "listing",
         |d, j| {
@@ -106,6 +116,20 @@ const CASES: &[(&str, Change, Change)] = &[
     ("fits-memory", |_, j| j.memory = Some(18_750_000_000), |_, j| j.memory = Some(18_749_999_999)),
     ("many-epochs", |_, j| j.epochs = 2, |_, j| j.epochs = 1),
 ];
+
+fn half_small(data: &mut Data, _: &mut Job) {
+    data.lens = vec![40_000_000, 40_000_000, 80_000_000];
+}
+
+fn below_half_small(data: &mut Data, _: &mut Job) {
+    data.lens = vec![40_000_000, 39_999_999, 80_000_000];
+}
+
+/// So many files of a byte beside 100 shards. Opening all and reading the shards takes 171.47 s, at
+/// 48 ms and 90 MB/s; 3573 tiny files take as long.
+fn beside(data: &mut Data, files: usize) {
+    data.lens.extend(vec![1; files]);
+}
 
 fn share_met(data: &mut Data, job: &mut Job) {
     lens(data, 1, 108 * 156_000_000);
@@ -244,6 +268,38 @@ fn situations() {
         let answer = ask(*change);
         assert_eq!((answer.serialise, answer.choice), *want, "{name}");
     }
+}
+
+/// Sets of two kinds of files, whose mean length tells the wrong thing either way.
+#[test]
+fn two_kinds_of_files_are_not_their_mean() {
+    let mean = |answer: &Answer| answer.data.bytes / answer.data.files;
+    // 100 shards with their indexes: a mean of a small file, and nothing to be packed.
+    let shards = ask(|d, _| beside(d, 1000));
+    assert!(mean(&shards) < SMALL);
+    assert_eq!((shards.serialise, shards.choice), (false, Way::File));
+    assert_eq!(finding(&shards, "small-beside-large").value, Some(1000.0));
+    // Files of 35 MB, and four as long as 350 of them: a mean of a long file, and half of the bytes
+    // in small ones.
+    let long = ask(|d, _| d.lens = [vec![35_000_000; 1400], vec![12_250_000_000; 4]].concat());
+    assert!(mean(&long) >= SMALL);
+    assert!(long.serialise);
+    // The same shards among a hundred thousand crumbs, which hold no byte in ten thousand and cost
+    // most of the time.
+    let crumbs = ask(|d, _| beside(d, 100_000));
+    let small = crumbs.data.small;
+    assert!(small.bytes * 10_000 < crumbs.data.bytes && small.files == 100_000);
+    assert!(crumbs.serialise);
+    assert_eq!((crumbs.data.quantiles.half, crumbs.data.quantiles.half_of_bytes), (1, 150_000_000));
+}
+
+#[test]
+fn a_file_is_small_below_50_mb() {
+    let short = |len| {
+        let data = Data::new(Home::S3, vec![len; 9]);
+        advise(&data, &Job::default(), &Prices::default()).expect("an answer").data.small.files
+    };
+    assert_eq!((short(49_999_999), short(50_000_000)), (9, 0));
 }
 
 #[test]

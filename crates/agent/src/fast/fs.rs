@@ -31,7 +31,7 @@ pub(super) struct Channel {
     shared: Shared,
     open: Mutex<HashMap<u64, Arc<OpenFile>>>,
     opened: AtomicU64,
-    /// Times of all files: S3's are not listed.
+    /// When the channel was mounted: times of folders, which S3 does not have.
     time: SystemTime,
     owner: (u32, u32),
     /// Told, by its end, that the session is over.
@@ -51,11 +51,13 @@ impl Channel {
     }
 
     fn attributes(&self, number: u64) -> Option<FileAttr> {
-        let (kind, perm, size) = match self.tree.node(number)?.kind {
-            Kind::Folder(_) => (FileType::Directory, 0o555, 0),
-            Kind::File { len, .. } => (FileType::RegularFile, 0o444, len),
+        let (kind, perm, size, time) = match self.tree.node(number)?.kind {
+            Kind::Folder(_) => (FileType::Directory, 0o555, 0, self.time),
+            Kind::File { len, object } => {
+                let time = self.objects.modified(object).unwrap_or(self.time);
+                (FileType::RegularFile, 0o444, len, time)
+            }
         };
-        let time = self.time;
         Some(FileAttr {
             ino: INodeNo(number),
             size,

@@ -1,4 +1,4 @@
-//! What was fetched into a channel's folder: one line a file, written when it has its name.
+//! What was fetched into a channel's folder: one line a file, written just before it has its name.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -72,7 +72,7 @@ impl Journal {
         Ok(kept)
     }
 
-    /// Notes a file that has its name.
+    /// Notes a file that is whole, and about to get its name.
     pub(super) fn note(&self, entry: &Entry) -> Result<()> {
         let path = serde_json::Value::from(entry.path.as_str());
         let line = format!("{} {:016x} {path}\n", entry.len, entry.stamp);

@@ -85,6 +85,20 @@ fn a_second_run_fetches_what_changed_and_removes_what_is_gone() {
     assert_eq!(place.there(), wanted.map(|(n, t)| (n.to_owned(), t.to_owned())).into());
 }
 
+/// A kill may come between any two steps: what has a file's name must have its note by then, or it
+/// would be somebody else's file to the next run.
+#[test]
+fn a_file_is_noted_before_it_has_its_name() {
+    let place = Place::new(&[("a", "one")]);
+    fs::create_dir_all(place.path("train/a")).unwrap(); // no file can get this name
+    place.fetch().unwrap_err();
+    assert!(fs::read_to_string(place.path("journal")).unwrap().ends_with(" \"a\"\n"));
+    // The note alone tells nothing.
+    fs::remove_dir(place.path("train/a")).unwrap();
+    place.fetch().unwrap();
+    assert_eq!(place.there(), [("a".to_owned(), "one".to_owned())].into());
+}
+
 #[test]
 fn files_of_others_are_in_the_way() {
     let place = Place::new(&[("a", "one")]);

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, fcntl_setfl, mkfifoat};
@@ -135,11 +136,37 @@ fn is_fifo(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.file_type().is_fifo())
 }
 
-/// Opens a FIFO as a reader that does not wait, and lets go: its writer goes on.
-pub(super) fn knock(path: &Path) {
-    let flags = OFlags::NONBLOCK.bits() as i32;
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    drop(opened);
+/// The FIFO at which a writer waits, held by itself: its name may be removed meanwhile, and then
+/// nobody would ever come.
+#[derive(Debug, Default)]
+pub(super) struct Waits(Mutex<Option<File>>);
+
+impl Waits {
+    /// Opens a FIFO for writing: see [`Fifo::open`].
+    pub(super) fn open(&self, path: &Path, link: &Arc<Link>) -> Result<Fifo> {
+        let flags = (OFlags::PATH | OFlags::NOFOLLOW).bits() as i32;
+        let held = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        *self.held() = Some(held.map_err(|error| Error::io(error, path))?);
+        Fifo::open(path, Arc::clone(link))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.held().is_none()
+    }
+
+    /// Opens that FIFO as a reader that does not wait, and lets go: the writer goes on.
+    pub(super) fn knock(&self) {
+        if let Some(held) = &*self.held() {
+            let flags = OFlags::NONBLOCK.bits() as i32;
+            let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+            drop(OpenOptions::new().read(true).custom_flags(flags).open(path));
+        }
+    }
 }
 
 /// The FIFOs whose names begin with `path`.

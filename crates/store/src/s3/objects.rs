@@ -1,13 +1,14 @@
 //! Objects under their own keys, in S3's order: what a channel delivers.
 
 use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::connect::S3;
 use super::get::changed;
 use super::list::{Found, list};
 use super::put::{Target, head};
 use super::range::Pinned;
-use super::tree::heads;
+use super::tree::{Seen, heads};
 use super::uri::S3Uri;
 use crate::{Error, Result, Sink};
 
@@ -35,7 +36,7 @@ pub struct S3Objects {
 #[derive(Debug)]
 enum Table {
     Listed { bucket: String, found: Found },
-    Named { uris: Vec<S3Uri>, heads: Vec<(u64, u64)> },
+    Named { uris: Vec<S3Uri>, heads: Vec<Seen> },
 }
 
 impl S3Objects {
@@ -76,7 +77,7 @@ impl S3Objects {
     pub fn size(&self, i: usize) -> u64 {
         match &self.table {
             Table::Listed { found, .. } => found.get(i).len,
-            Table::Named { heads, .. } => heads[i].0,
+            Table::Named { heads, .. } => heads[i].len,
         }
     }
 
@@ -84,8 +85,17 @@ impl S3Objects {
     pub fn stamp(&self, i: usize) -> u64 {
         match &self.table {
             Table::Listed { found, .. } => found.get(i).stamp,
-            Table::Named { heads, .. } => heads[i].1,
+            Table::Named { heads, .. } => heads[i].stamp,
         }
+    }
+
+    /// When it was written, in whole seconds, as S3 tells; none where it does not.
+    pub fn modified(&self, i: usize) -> Option<SystemTime> {
+        let seconds = match &self.table {
+            Table::Listed { found, .. } => found.get(i).modified,
+            Table::Named { heads, .. } => heads[i].modified,
+        };
+        (seconds > 0).then(|| UNIX_EPOCH + Duration::from_secs(seconds.into()))
     }
 
     /// The address.

@@ -1,6 +1,6 @@
 //! Writes objects in one request, and looks at what became of them.
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ServerSideEncryption};
 use aws_smithy_types::base64;
 use shardpack_formats::Crc64Nvme;
@@ -30,6 +30,8 @@ impl Target {
 pub(super) struct Head {
     pub(super) len: u64,
     pub(super) etag: Option<String>,
+    /// When it was written, in seconds since 1970; 0 where the server does not tell.
+    pub(super) modified: u32,
     /// CRC-64/NVME of the whole object, where the server keeps one.
     pub(super) crc64nvme: Option<u64>,
 }
@@ -204,6 +206,11 @@ impl Target {
     }
 }
 
+/// Seconds since 1970 of a time that S3 tells; 0 of none, and of one that 32 bits do not hold.
+pub(super) fn seconds(time: Option<&DateTime>) -> u32 {
+    time.and_then(|time| u32::try_from(time.secs()).ok()).unwrap_or(0)
+}
+
 /// Looks at an object.
 pub(super) async fn head(calls: &Calls, target: &Target) -> Result<Head> {
     let name = target.name();
@@ -223,6 +230,7 @@ pub(super) async fn head(calls: &Calls, target: &Target) -> Result<Head> {
     Ok(Head {
         len: len.ok_or_else(|| Error::invalid(name, "the server tells no length"))?,
         etag: found.e_tag().map(str::to_owned),
+        modified: seconds(found.last_modified()),
         crc64nvme: found.checksum_crc64_nvme().and_then(decoded),
     })
 }

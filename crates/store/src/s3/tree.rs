@@ -73,7 +73,7 @@ impl S3Tree {
         let first = uris.first().map(|uri| uri.bucket().to_owned());
         let one_bucket = uris.iter().all(|uri| Some(uri.bucket()) == first.as_deref());
         let mut builder = ListingBuilder::default();
-        for (uri, (len, stamp)) in uris.iter().zip(heads) {
+        for (uri, Seen { len, stamp, .. }) in uris.iter().zip(heads) {
             match one_bucket {
                 true => builder.path(uri.key().as_bytes(), len, stamp),
                 false => {
@@ -206,8 +206,18 @@ fn listing(uri: &S3Uri, found: &Found, base: usize, rules: S3Rules<'_>) -> Resul
     Ok(builder.finish(skipped))
 }
 
-/// Length and version of each object.
-pub(super) async fn heads(s3: &S3, uris: &[S3Uri]) -> Result<Vec<(u64, u64)>> {
+/// What is to be known of an object before it is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) len: u64,
+    /// Hash of its ETag.
+    pub(super) stamp: u64,
+    /// When it was written: see [`Head`](super::put::Head).
+    pub(super) modified: u32,
+}
+
+/// Length, version and time of each object.
+pub(super) async fn heads(s3: &S3, uris: &[S3Uri]) -> Result<Vec<Seen>> {
     /// Requests handed to the runtime at a time; the pace of reads is what limits them.
     const BATCH: usize = 1024;
     let mut all = Vec::with_capacity(uris.len());
@@ -220,13 +230,14 @@ pub(super) async fn heads(s3: &S3, uris: &[S3Uri]) -> Result<Vec<(u64, u64)>> {
                 let found = head(&calls, &target).await.map_err(|error| {
                     error.rename(|name| format!("entry {}: {name}", batch * BATCH + i + 1))
                 })?;
-                Ok::<_, Error>((i, found.len, found.etag.as_deref().map_or(0, stamp)))
+                let stamp = found.etag.as_deref().map_or(0, stamp);
+                Ok::<_, Error>((i, Seen { len: found.len, stamp, modified: found.modified }))
             });
         }
-        let mut found = vec![(0, 0); uris.len()];
+        let mut found = vec![Seen::default(); uris.len()];
         while let Some(done) = tasks.join_next().await {
-            let (i, len, stamp) = done.map_err(|e| Error::io(std::io::Error::other(e), "S3"))??;
-            found[i] = (len, stamp);
+            let (i, seen) = done.map_err(|e| Error::io(std::io::Error::other(e), "S3"))??;
+            found[i] = seen;
         }
         all.extend(found);
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -165,6 +165,15 @@ impl S3Server {
         let object = Object::new(bytes.into(), self.shared.config.md5, None);
         let mut state = lock(&self.shared.state);
         let bucket = state.buckets.entry(bucket.into()).or_default();
+        bucket.objects.insert(key.into(), Arc::new(object));
+    }
+
+    /// Puts an object that was written at this time, to the second.
+    pub fn put_at(&self, key: &str, bytes: impl Into<Bytes>, modified: SystemTime) {
+        let mut object = Object::new(bytes.into(), self.shared.config.md5, None);
+        object.modified = modified;
+        let mut state = lock(&self.shared.state);
+        let bucket = state.buckets.entry(Self::BUCKET.into()).or_default();
         bucket.objects.insert(key.into(), Arc::new(object));
     }
 

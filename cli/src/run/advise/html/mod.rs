@@ -23,7 +23,9 @@ pub(super) fn page(answer: &Answer, name: &str) -> String {
     page.push_str(&head(answer, &name));
     page.push_str(&section("Estimates", &estimates(answer)));
     page.push_str(&section("How the answer came about", &path::draw(answer)));
-    page.push_str(&section("Lengths of the files", &bars::histogram(answer)));
+    let lengths = escape(&text::lengths(&answer.data));
+    let lengths = format!("{}<p>{lengths}</p>\n", bars::histogram(answer));
+    page.push_str(&section("Lengths of the files", &lengths));
     page.push_str(&notes(answer));
     page.push_str(&section("All rules", &rules(answer)));
     page.push_str(&foot(answer));

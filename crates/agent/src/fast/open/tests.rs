@@ -70,6 +70,9 @@ impl Objects for Counted {
     fn stamp(&self, i: usize) -> u64 {
         self.0.stamp(i)
     }
+    fn modified(&self, i: usize) -> Option<std::time::SystemTime> {
+        self.0.modified(i)
+    }
     fn name(&self, i: usize) -> String {
         self.0.name(i)
     }

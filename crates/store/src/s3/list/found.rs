@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// Objects of a listing, keys end to end: 24 bytes an object beside its key.
+/// Objects of a listing, keys end to end: 32 bytes an object beside its key.
 #[derive(Debug, Default)]
 pub(in crate::s3) struct Found {
     keys: String,
@@ -14,6 +14,7 @@ struct Row {
     end: u64,
     len: u64,
     stamp: u64,
+    modified: u32,
 }
 
 /// One object of a listing.
@@ -23,6 +24,8 @@ pub(in crate::s3) struct Entry<'a> {
     pub(in crate::s3) len: u64,
     /// Hash of its ETag.
     pub(in crate::s3) stamp: u64,
+    /// When it was written, in seconds since 1970; 0 where the server does not tell.
+    pub(in crate::s3) modified: u32,
 }
 
 impl Found {
@@ -33,13 +36,14 @@ impl Found {
     pub(super) fn push(&mut self, entry: Entry<'_>) {
         self.keys.push_str(entry.key);
         let end = self.keys.len() as u64;
-        self.rows.push(Row { end, len: entry.len, stamp: entry.stamp });
+        let Entry { len, stamp, modified, .. } = entry;
+        self.rows.push(Row { end, len, stamp, modified });
     }
 
     pub(in crate::s3) fn get(&self, i: usize) -> Entry<'_> {
         let start = if i == 0 { 0 } else { self.rows[i - 1].end };
-        let Row { end, len, stamp } = self.rows[i];
-        Entry { key: &self.keys[start as usize..end as usize], len, stamp }
+        let Row { end, len, stamp, modified } = self.rows[i];
+        Entry { key: &self.keys[start as usize..end as usize], len, stamp, modified }
     }
 
     pub(in crate::s3) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {

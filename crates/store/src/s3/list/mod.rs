@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::calls::Calls;
 use super::connect::S3;
 use super::keys::decode;
+use super::put::seconds;
 use super::range::stamp;
 use crate::{Error, Result};
 
@@ -230,7 +231,8 @@ async fn page(
         let len = u64::try_from(object.size().unwrap_or(-1))
             .map_err(|_| Error::invalid(&name, format!("the listing has no length for {key}")))?;
         let stamp = object.e_tag().map_or(0, stamp);
-        found.push(Entry { key: &key, len, stamp });
+        let modified = seconds(object.last_modified());
+        found.push(Entry { key: &key, len, stamp, modified });
     }
     let more = answer.is_truncated().unwrap_or(false);
     let next = answer.next_continuation_token().filter(|_| more).map(str::to_owned);
