@@ -78,18 +78,18 @@ fn refusals_name_the_operation_the_object_and_what_to_do() {
             (403, "AccessDenied"),
             ["ListObjectsV2", "s3://bucket/src", "policies"],
         ),
-        (
-            "HeadObject",
-            "dst/shards",
-            (403, "Forbidden"), // its answer has no body, and so no code
-            ["HeadObject", "s3://bucket/dst/shards/", "s3:ListBucket"],
-        ),
         ("GetObject", "src/", (400, "ExpiredToken"), ["GetObject", "ExpiredToken", "renew them"]),
         (
             "PutObject",
             "dst/index",
             (400, "ExpiredToken"),
             ["PutObject", "s3://bucket/dst/index/", "renew them"],
+        ),
+        (
+            "HeadObject",
+            "dst/shards",
+            (403, "Forbidden"), // its answer has no body, and so no code
+            ["HeadObject", "s3://bucket/dst/shards/", "s3:ListBucket"],
         ),
         (
             "PutObject",

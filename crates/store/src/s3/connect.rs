@@ -153,7 +153,7 @@ impl Line {
             calls,
             keys: Keys::new(provider),
             wires: Mutex::default(),
-            buffers: Buffers::new(options.memory / 2, PART),
+            buffers: Buffers::new((options.memory / 2 / PART).max(1) as usize),
             handle: runtime.handle().clone(),
             runtime: Some(runtime),
         })

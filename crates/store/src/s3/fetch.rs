@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::connect::S3;
 use super::fault::Class;
 use super::get::{pour, resume, stream};
-use super::parts::{Ahead, Chunk};
+use super::parts::{Ahead, Part};
 use super::range::Pinned;
 use super::wire::Outcome;
 use crate::{Result, Sink};
@@ -13,7 +13,7 @@ use crate::{Result, Sink};
 /// Longer reads are cut into parts of so many bytes. Amazon advises 8 to 16 MB: below, requests
 /// cost more than bytes; above, fewer run at a time.
 pub(super) const PART: u64 = 8 << 20;
-/// Parts of one read that are under way or being taken: a connection carries some 50 to 90 MB/s.
+/// Parts of one read that are under way: a connection carries some 50 to 90 MB/s.
 const PARTS_AHEAD: usize = 8;
 
 impl S3 {
@@ -29,10 +29,10 @@ impl S3 {
         let mut ahead = Ahead::default();
         let mut at = range.start;
         while at < range.end {
-            if let Some(chunk) = ahead.next(at)? {
-                at += chunk.as_ref().len() as u64;
+            if let Some(part) = ahead.pop(self, at)? {
+                at += part.as_ref().len() as u64;
                 ahead.reach(self, object, at..range.end, PART, PARTS_AHEAD);
-                pour(chunk.as_ref(), sink)?;
+                pour(part.as_ref(), sink)?;
                 continue;
             }
             let part = at..range.end.min(at + PART);
@@ -46,11 +46,11 @@ impl S3 {
         Ok(())
     }
 
-    /// Reads a range of at most [`CHUNK`](super::parts::CHUNK) bytes into memory.
-    pub(super) fn chunk(&self, object: &mut Pinned, range: Range<u64>) -> Result<Chunk> {
-        let mut chunk = self.buffers().take(range.end - range.start);
-        self.get(object, range, &mut chunk)?;
-        Ok(chunk)
+    /// Reads a range into memory.
+    pub(super) fn part(&self, object: &mut Pinned, range: Range<u64>) -> Result<Part> {
+        let mut part = self.buffers().take(range.end - range.start);
+        self.get(object, range, &mut part)?;
+        Ok(part)
     }
 
     /// Reads a range by one request: the short way, if there is one, and what that leaves by the

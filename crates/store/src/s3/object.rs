@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::connect::S3;
 use super::fetch::PART;
 use super::get::Filled;
-use super::parts::{Ahead, CHUNK, Chunk};
+use super::parts::{Ahead, Part};
 use super::range::Pinned;
 use crate::{Object, Result};
 
@@ -22,14 +22,14 @@ pub(super) struct S3Object {
 const FIRST: u64 = 64 << 10;
 /// The longest window.
 const LONGEST: u64 = PART;
-/// Windows on their way or being taken once they are the longest: at 50 ms and more before the
-/// first byte, a reader of one object would else wait most of the time.
-const AHEAD: usize = 5;
+/// Windows on their way once they are the longest: at 50 ms and more before the first byte, a
+/// reader of one object would else wait most of the time.
+const AHEAD: usize = 4;
 
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
-    chunk: Option<Chunk>,
+    part: Option<Part>,
     /// Where the next read must start to be one that reads on.
     next: u64,
     size: u64,
@@ -50,22 +50,20 @@ impl S3Object {
     fn fill(&self, window: &mut Window, at: u64) -> Result<()> {
         let len = self.pinned.len;
         let reading_on = at == window.next && at > 0;
-        window.chunk = None; // its memory may serve the next
-        if !window.ahead.is_inside(at) {
-            window.size = if reading_on { (window.size * 2).clamp(FIRST, LONGEST) } else { FIRST };
-        }
-        let chunk = match window.ahead.next(at)? {
-            Some(chunk) => chunk,
+        window.part = None; // its memory may serve the next
+        window.size = if reading_on { (window.size * 2).clamp(FIRST, LONGEST) } else { FIRST };
+        let part = match window.ahead.pop(&self.s3, at)? {
+            Some(part) => part,
             None => {
-                let range = at..len.min(at + window.size.min(CHUNK));
+                let range = at..len.min(at + window.size);
                 if reading_on {
                     self.reach(window, range.end);
                 }
-                self.s3.chunk(&mut self.pinned.clone(), range)?
+                self.s3.part(&mut self.pinned.clone(), range)?
             }
         };
-        (window.start, window.next) = (at, at + chunk.as_ref().len() as u64);
-        window.chunk = Some(chunk);
+        (window.start, window.next) = (at, at + part.as_ref().len() as u64);
+        window.part = Some(part);
         if reading_on {
             self.reach(window, window.next);
         }
@@ -75,11 +73,7 @@ impl S3Object {
     /// Starts windows behind the one that ends at `from`: one while they grow, for few who start to
     /// read on read to the end.
     fn reach(&self, window: &mut Window, from: u64) {
-        let most = match window.size {
-            LONGEST => AHEAD,
-            _ if window.ahead.is_inside(from) => 2,
-            _ => 1,
-        };
+        let most = if window.size == LONGEST { AHEAD } else { 1 };
         let size = (window.size * 2).min(LONGEST);
         window.ahead.reach(&self.s3, &self.pinned, from..self.pinned.len, size, most);
     }
@@ -110,7 +104,7 @@ impl Object for S3Object {
         let mut filled = 0;
         while filled < wanted {
             let at = offset + filled as u64;
-            let bytes = window.chunk.as_ref().map_or(&[][..], Chunk::as_ref);
+            let bytes = window.part.as_ref().map_or(&[][..], Part::as_ref);
             let held = at.checked_sub(window.start).and_then(|from| bytes.get(from as usize..));
             match held.filter(|bytes| !bytes.is_empty()) {
                 Some(bytes) => {
@@ -121,7 +115,7 @@ impl Object for S3Object {
                 None if (at != window.next || at == 0) && (wanted - filled) as u64 >= FIRST => {
                     self.direct(at..end, &mut buf[filled..])?;
                     window.next = end;
-                    (window.start, window.chunk) = (end, None);
+                    (window.start, window.part) = (end, None);
                     window.size = (end - at).min(LONGEST);
                     return Ok(wanted);
                 }

@@ -1,12 +1,8 @@
 //! Parts of an object that are fetched before they are asked for, and the memory they wait in.
-//!
-//! A part arrives in chunks, and whoever reads takes each as it comes: bytes that waited for the last
-//! of their part had left the processor's cache, which cost a sixth of the rate.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
@@ -15,10 +11,7 @@ use super::connect::S3;
 use super::range::Pinned;
 use crate::{Error, Result, Sink};
 
-/// Bytes of a chunk, at most: an eighth of a core's cache on the machines at hand.
-pub(super) const CHUNK: u64 = 256 << 10;
-
-/// Buffers of chunks. Used again: fresh memory costs a part as much time as the network does, since
+/// Buffers of parts. Used again: fresh memory costs a part as much time as the network does, since
 /// each of its pages is first made and cleared.
 #[derive(Debug)]
 pub(super) struct Buffers(Mutex<Idle>);
@@ -30,20 +23,21 @@ struct Idle {
     left: isize,
 }
 
-/// Bytes that follow one another.
+/// Memory that a part is read into, and then the part.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub(super) struct Part {
     bytes: Vec<u8>,
     len: usize,
     filled: usize,
+    /// Nobody waits for it any more.
+    stop: Arc<AtomicBool>,
     buffers: Arc<Buffers>,
     process: u32,
 }
 
 impl Buffers {
-    /// Room for `bytes` in chunks, one part of `least` bytes in any case.
-    pub(super) fn new(bytes: u64, least: u64) -> Arc<Self> {
-        let left = isize::try_from(bytes.max(least) / CHUNK).unwrap_or(isize::MAX);
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        let left = isize::try_from(most).unwrap_or(isize::MAX);
         Arc::new(Self(Mutex::new(Idle { buffers: Vec::new(), left })))
     }
 
@@ -51,33 +45,46 @@ impl Buffers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A chunk that is wanted now, of at most [`CHUNK`] bytes.
-    pub(super) fn take(self: &Arc<Self>, len: u64) -> Chunk {
-        self.idle().left -= 1;
-        self.paid(len)
-    }
-
-    /// A chunk that `left` knows of already.
-    fn paid(self: &Arc<Self>, len: u64) -> Chunk {
-        let mut bytes = self.idle().buffers.pop().unwrap_or_default();
-        bytes.resize(CHUNK as usize, 0);
-        let (len, process) = (len.min(CHUNK) as usize, std::process::id());
-        Chunk { bytes, len, filled: 0, buffers: Arc::clone(self), process }
-    }
-
-    /// Sets chunks aside for one that is wanted later; false if there are not so many.
-    fn reserve(&self, chunks: isize) -> bool {
+    /// Memory for a part that is wanted now.
+    pub(super) fn take(self: &Arc<Self>, len: u64) -> Part {
         let mut idle = self.idle();
-        let fits = idle.left >= chunks;
-        if fits {
-            idle.left -= chunks;
+        idle.left -= 1;
+        let bytes = idle.buffers.pop().unwrap_or_default();
+        drop(idle);
+        Part::new(bytes, len, Arc::default(), Arc::clone(self))
+    }
+
+    /// Memory for one that is wanted later; none if there is no more.
+    fn spare(self: &Arc<Self>, len: u64, stop: &Arc<AtomicBool>) -> Option<Part> {
+        let mut idle = self.idle();
+        if idle.left <= 0 {
+            return None;
         }
-        fits
+        idle.left -= 1;
+        let bytes = idle.buffers.pop().unwrap_or_default();
+        drop(idle);
+        Some(Part::new(bytes, len, Arc::clone(stop), Arc::clone(self)))
     }
 }
 
-impl Sink for Chunk {
+impl Part {
+    fn new(bytes: Vec<u8>, len: u64, stop: Arc<AtomicBool>, buffers: Arc<Buffers>) -> Self {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let process = std::process::id();
+        let mut part = Self { bytes, len, filled: 0, stop, buffers, process };
+        if part.bytes.len() < len {
+            part.bytes.resize(len, 0);
+        }
+        part
+    }
+}
+
+impl Sink for Part {
     fn space(&mut self) -> Result<&mut [u8]> {
+        if self.stop.load(Relaxed) {
+            let given_up = std::io::Error::other("nobody waits for these bytes any more");
+            return Err(Error::io(given_up, "a part"));
+        }
         Ok(&mut self.bytes[self.filled..self.len])
     }
 
@@ -87,13 +94,13 @@ impl Sink for Chunk {
     }
 }
 
-impl AsRef<[u8]> for Chunk {
+impl AsRef<[u8]> for Part {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.filled]
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Part {
     fn drop(&mut self) {
         // In a process that was forked off, a thread that is not there may hold the lock.
         if self.process != std::process::id() {
@@ -107,93 +114,14 @@ impl Drop for Chunk {
     }
 }
 
-/// The end of a part at which it is filled: chunks go out as they get full.
-#[derive(Debug)]
-struct Outlet {
-    out: Sender<Result<Chunk>>,
-    chunk: Option<Chunk>,
-    /// Bytes of the part that have no chunk yet.
-    left: u64,
-    /// Chunks that are set aside for them.
-    reserved: isize,
-    /// Nobody waits for it any more.
-    stop: Arc<AtomicBool>,
-    buffers: Arc<Buffers>,
-}
-
-impl Outlet {
-    /// Both ends of a part of `len` bytes; none if there is no memory for it.
-    fn open(
-        len: u64,
-        buffers: &Arc<Buffers>,
-        stop: &Arc<AtomicBool>,
-    ) -> Option<(Self, Receiver<Result<Chunk>>)> {
-        let reserved = isize::try_from(len.div_ceil(CHUNK)).ok()?;
-        let (out, chunks) = channel(); // what was set aside bounds it
-        let (stop, buffers) = (Arc::clone(stop), Arc::clone(buffers));
-        buffers
-            .reserve(reserved)
-            .then(|| (Self { out, chunk: None, left: len, reserved, stop, buffers }, chunks))
-    }
-
-    /// Hands out what is filled, and the error that ended it.
-    fn close(mut self, got: Result<()>) {
-        // Whoever waited for them may be gone.
-        if let Some(chunk) = self.chunk.take() {
-            let _ = self.out.send(Ok(chunk));
-        }
-        if let Err(error) = got {
-            let _ = self.out.send(Err(error));
-        }
-    }
-}
-
-impl Sink for Outlet {
-    fn space(&mut self) -> Result<&mut [u8]> {
-        if self.stop.load(Relaxed) {
-            let given_up = std::io::Error::other("nobody waits for these bytes any more");
-            return Err(Error::io(given_up, "a part"));
-        }
-        if let Some(full) = self.chunk.take_if(|chunk| chunk.filled == chunk.len) {
-            let _ = self.out.send(Ok(full)); // `stop` tells of one who is gone
-        }
-        let (buffers, left, reserved) = (&self.buffers, &mut self.left, &mut self.reserved);
-        let chunk = self.chunk.get_or_insert_with(|| {
-            let len = (*left).min(CHUNK);
-            (*left, *reserved) = (*left - len, *reserved - 1);
-            buffers.paid(len)
-        });
-        chunk.space()
-    }
-
-    fn advance(&mut self, n: usize) -> Result<()> {
-        self.chunk.as_mut().map_or(Ok(()), |chunk| chunk.advance(n))
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        self.buffers.idle().left += self.reserved;
-    }
-}
-
 /// Parts on their way, each by a thread, in the order of their bytes. Dropped, it forgets them:
 /// a thread whose part is not wanted stops at the next bytes that arrive.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    parts: VecDeque<Coming>,
+    parts: VecDeque<(Range<u64>, JoinHandle<Result<Part>>)>,
     stop: Arc<AtomicBool>,
     /// Whose threads fetch them.
     process: u32,
-}
-
-/// A part, less what was taken of it.
-#[derive(Debug)]
-struct Coming {
-    range: Range<u64>,
-    begun: bool,
-    chunks: Receiver<Result<Chunk>>,
-    task: JoinHandle<()>,
 }
 
 impl Default for Ahead {
@@ -213,49 +141,37 @@ impl Ahead {
         size: u64,
         most: usize,
     ) {
-        let mut start = self.parts.back().map_or(range.start, |last| last.range.end);
+        let mut start = self.parts.back().map_or(range.start, |(last, _)| last.end);
         while start < range.end && self.parts.len() < most {
             let part = start..range.end.min(start.saturating_add(size));
-            let opened = Outlet::open(part.end - part.start, s3.buffers(), &self.stop);
-            let Some((mut outlet, chunks)) = opened else { return };
+            let Some(mut memory) = s3.buffers().spare(part.end - part.start, &self.stop) else {
+                return;
+            };
             start = part.end;
             let (own, mut object, range) = (s3.clone(), object.clone(), part.clone());
             let task = s3.handle().spawn_blocking(move || {
-                let got = own.get(&mut object, range, &mut outlet);
-                outlet.close(got);
+                own.get(&mut object, range, &mut memory)?;
+                Ok(memory)
             });
-            self.parts.push_back(Coming { range: part, begun: false, chunks, task });
+            self.parts.push_back((part, task));
         }
     }
 
-    /// Waits for the next bytes, which must start at `at`: else all parts are forgotten.
-    pub(super) fn next(&mut self, at: u64) -> Result<Option<Chunk>> {
+    /// Waits for the next part, which must start at `at`: else all are forgotten.
+    pub(super) fn pop(&mut self, s3: &S3, at: u64) -> Result<Option<Part>> {
         let mine = self.process == std::process::id();
-        let Some(first) = self.parts.front_mut() else { return Ok(None) };
-        if first.range.start != at || !mine {
-            *self = Self::default();
-            return Ok(None);
-        }
-        let ended = || Error::io(std::io::Error::other("the thread that reads ended"), "S3");
-        match first.chunks.recv().map_err(|_| ended()).flatten() {
-            Ok(chunk) => {
-                first.begun = true;
-                first.range.start += chunk.filled as u64;
-                if first.range.is_empty() {
-                    self.parts.pop_front();
-                }
-                Ok(Some(chunk))
+        match self.parts.pop_front() {
+            Some((range, task)) if range.start == at && mine => {
+                let joined =
+                    s3.wait(task).map_err(|e| Error::io(std::io::Error::other(e), "S3"))?;
+                joined.map(Some)
             }
-            Err(error) => {
+            None => Ok(None),
+            Some(_) => {
                 *self = Self::default();
-                Err(error)
+                Ok(None)
             }
         }
-    }
-
-    /// Whether the byte at `at` is in the middle of a part that is being taken.
-    pub(super) fn is_inside(&self, at: u64) -> bool {
-        self.parts.front().is_some_and(|first| first.begun && first.range.start == at)
     }
 }
 
@@ -265,7 +181,7 @@ impl Drop for Ahead {
             return;
         }
         self.stop.store(true, Relaxed);
-        self.parts.iter().for_each(|part| part.task.abort());
+        self.parts.iter().for_each(|(_, task)| task.abort());
     }
 }
 
@@ -273,56 +189,30 @@ impl Drop for Ahead {
 mod tests {
     use super::*;
 
-    fn fill(sink: &mut impl Sink, bytes: &[u8]) {
-        crate::s3::get::pour(bytes, sink).unwrap();
-    }
-
     #[test]
     fn buffers_are_used_again_and_never_more_than_there_should_be() {
-        let (buffers, stop) = (Buffers::new(2 * CHUNK, 0), Arc::default());
-        let ahead = Outlet::open(CHUNK + 1, &buffers, &stop);
-        assert!(ahead.is_some() && Outlet::open(1, &buffers, &stop).is_none(), "two are set aside");
+        let buffers = Buffers::new(2);
+        let stop = Arc::default();
+        let (first, second) = (buffers.spare(3, &stop), buffers.take(5));
+        assert!(first.is_some() && buffers.spare(1, &stop).is_none(), "two of two are in use");
         let beyond = buffers.take(7); // wanted now: always
-        drop(ahead);
-        assert!(Outlet::open(CHUNK + 1, &buffers, &stop).is_none(), "one is in use");
-        drop(beyond);
-        let mut again = buffers.take(2);
-        assert!(again.as_ref().is_empty() && again.space().unwrap().len() == 2);
-        fill(&mut again, b"ab");
-        assert_eq!(again.as_ref(), b"ab");
-        drop(again);
-        let idle = buffers.idle();
-        assert_eq!((idle.left, idle.buffers.len()), (2, 1));
-    }
-
-    #[test]
-    fn bytes_go_out_before_their_part_is_whole() {
-        let (buffers, stop) = (Buffers::new(0, 4 * CHUNK), Arc::default());
-        let (mut outlet, chunks) = Outlet::open(2 * CHUNK + 3, &buffers, &stop).unwrap();
-        let bytes: Vec<u8> = (0..2 * CHUNK + 3).map(|i| i as u8).collect();
-        let (first, rest) = bytes.split_at(CHUNK as usize + 1);
-        fill(&mut outlet, first);
-        let mut got = chunks.try_recv().unwrap().unwrap().as_ref().to_vec();
-        assert!(got.len() == CHUNK as usize && chunks.try_recv().is_err());
-        fill(&mut outlet, rest);
-        outlet.close(Err(Error::io(std::io::Error::other("cut"), "a part")));
-        let (chunk, last) = (chunks.recv().unwrap().unwrap(), chunks.recv().unwrap().unwrap());
-        got.extend([chunk.as_ref(), last.as_ref()].concat());
-        assert_eq!(got, bytes);
-        assert!(
-            chunks.recv().unwrap().is_err() && chunks.recv().is_err(),
-            "what ended it, the end"
-        );
-        drop((chunk, last));
-        assert_eq!(buffers.idle().left, 4, "what was set aside is given back");
+        drop((first, second));
+        let mut again = buffers.spare(2, &stop).unwrap();
+        assert!(again.bytes.len() > 2 && again.as_ref().is_empty(), "memory that was used before");
+        assert_eq!(again.space().unwrap().len(), 2);
+        again.advance(2).unwrap();
+        assert_eq!(again.as_ref().len(), 2);
+        drop((again, beyond));
+        let kept = buffers.idle();
+        assert_eq!((kept.left, kept.buffers.len()), (2, 2));
     }
 
     #[test]
     fn a_part_that_nobody_waits_for_takes_no_bytes() {
         let stop = Arc::default();
-        let (mut outlet, _chunks) = Outlet::open(3, &Buffers::new(0, CHUNK), &stop).unwrap();
-        assert!(outlet.space().is_ok());
+        let mut part = Buffers::new(1).spare(3, &stop).unwrap();
+        assert!(part.space().is_ok());
         stop.store(true, Relaxed);
-        assert!(outlet.space().is_err());
+        assert!(part.space().is_err());
     }
 }
