@@ -5,7 +5,6 @@ mod emit;
 mod show;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -168,24 +167,23 @@ fn up(
     log: Log,
     output: &mut Output,
 ) -> Result<Exit> {
-    // Before anything is up: a path that cannot be written to would take it all down again.
     let failed = |error, path: &Path| {
         shardpack_store::Error::io(error, format!("--env-file {}", path.display()))
     };
-    let env_file = env_file.map(|path| match File::create(path) {
-        Ok(file) => Ok((file, path)),
-        Err(error) => Err(failed(error, path)),
-    });
-    let env_file = env_file.transpose()?;
+    // Before anything is up: a folder that is not there would take it all down again.
+    if let Some((path, folder)) = env_file.and_then(|path| Some((path, path.parent()?))) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        std::fs::read_dir(folder).map_err(|error| failed(error, path))?;
+    }
     let stop = Stop::default();
     let detached = detached.then(|| Detached::begin(stop.clone())).transpose()?;
     let (agent, signals) = start(args, serve, stop, how, log)?;
     let environment = agent.environment(&[]);
     match env_file {
-        Some((mut file, path)) => {
+        Some(path) => {
             let lines: String =
                 environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-            file.write_all(lines.as_bytes()).map_err(|error| failed(error, path))?;
+            std::fs::write(path, lines).map_err(|error| failed(error, path))?;
         }
         None if how.json => output.json(&environment)?,
         None => environment

@@ -1,17 +1,17 @@
 //! The folder that plays `/opt/ml`, and what an agent leaves there when it is killed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+mod seat;
+
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Stop, fast, pipe};
+pub(crate) use seat::{Seat, Wish};
 
 /// Lies beside `input`, out of the training code's sight.
 pub(crate) const OWN: &str = ".shardpack-agent";
@@ -46,62 +46,6 @@ impl Made {
         self.pipes.iter().filter(plain).for_each(|name| pipe::remove_all(&at(name)));
         for path in self.links.iter().filter(plain).map(at).filter(|path| path.is_symlink()) {
             let _ = fs::remove_file(path);
-        }
-    }
-}
-
-/// What somebody outside wants of the agent at a root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// [`down`](crate::down) was called.
-    Down,
-    /// The root was removed, as far as a mount in it let it.
-    Removed,
-}
-
-/// The place of the one agent at a root: a file that is held locked while it lives.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    own: PathBuf,
-    lock: File,
-}
-
-impl Seat {
-    /// None while another one has it.
-    fn take(root: &Path) -> Result<Option<Self>> {
-        let own = root.join(OWN);
-        let mut open = OpenOptions::new();
-        open.write(true).create(true).truncate(false);
-        let lock = open.open(own.join(LOCK)).map_err(|error| Error::root(error, &own))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { own, lock })),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(Error::root(errno, &own)),
-        }
-    }
-
-    /// Writes down which process has it, for messages.
-    fn sign(&mut self) -> Result<()> {
-        let signed = self.lock.set_len(0);
-        let signed = signed.and_then(|()| writeln!(self.lock, "{}", std::process::id()));
-        signed.map_err(|error| Error::root(error, &self.own))
-    }
-
-    /// What somebody outside wants.
-    pub(crate) fn wish(&self) -> Option<Wish> {
-        match self.lock.metadata() {
-            Ok(found) if found.nlink() == 0 => Some(Wish::Removed),
-            _ if self.own.join(DOWN).exists() => Some(Wish::Down),
-            _ => None,
-        }
-    }
-
-    /// Sets `stop` when somebody outside wants something, until it is `over`.
-    pub(crate) fn watch(&self, over: &Stop, stop: &Stop) {
-        while !over.wait(TICK) {
-            if self.wish().is_some() {
-                return stop.set();
-            }
         }
     }
 }
@@ -295,77 +239,4 @@ pub fn down(root: &Path, patience: Duration) -> Result<Down> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_agent_left_is_taken_away_and_nothing_else() {
-        let home = tempfile::tempdir().unwrap();
-        let mut root = Root::claim(home.path()).unwrap();
-        root.lay_out(&[("a.json", b"{}".to_vec())]).unwrap();
-        let made = Made {
-            mounts: vec!["m".into()],
-            pipes: vec!["p".into(), "../../x".into()],
-            links: vec!["l".into(), "f".into()],
-        };
-        root.note(made).unwrap();
-        root.link("l", Path::new("/tmp")).unwrap();
-        root.mount_point("m").unwrap();
-        fs::write(root.channel("f"), "a file").unwrap();
-        for name in ["p_0", "p_12", "q_0"] {
-            let mode = rustix::fs::Mode::RUSR;
-            rustix::fs::mkfifoat(rustix::fs::CWD, root.channel(name), mode).unwrap();
-        }
-        fs::write(root.channel("p_x"), "").unwrap();
-        assert!(Seat::take(home.path()).unwrap().is_none(), "it is still served");
-        drop(root); // as if killed
-        let root = Root::claim(home.path()).unwrap();
-        let mut left: Vec<_> = fs::read_dir(home.path().join("input/data"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        left.sort();
-        assert_eq!(left, ["f", "p_x", "q_0"]);
-        assert!(!root.state().exists());
-    }
-    #[test]
-    fn whoever_serves_hears_that_it_is_to_end() {
-        let home = tempfile::tempdir().unwrap();
-        let error = down(home.path(), Duration::ZERO).unwrap_err();
-        assert!(matches!(error, Error::NotServed { .. }), "{error}");
-        let root = Root::claim(home.path()).unwrap();
-        assert_eq!(root.seat().wish(), None);
-        // It does not end: nobody looks. The wish goes with the one who had it.
-        let error = down(home.path(), TICK).unwrap_err();
-        let own = std::process::id().to_string();
-        assert!(matches!(&error, Error::Deaf { process, .. } if *process == own), "{error}");
-        assert_eq!(root.seat().wish(), None);
-        let (seat, stop) = (Arc::clone(root.seat()), Stop::default());
-        std::thread::scope(|scope| {
-            let asks = scope.spawn(|| down(home.path(), Duration::from_secs(60)));
-            seat.watch(&Stop::default(), &stop);
-            assert!(stop.is_set() && seat.wish() == Some(Wish::Down));
-            root.tidy();
-            drop((root, seat));
-            assert_eq!(asks.join().unwrap().unwrap(), Down::Ended);
-        });
-        assert_eq!(down(home.path(), Duration::ZERO).unwrap(), Down::Nothing);
-    }
-
-    #[test]
-    fn a_root_that_was_removed_is_noticed_and_goes_whole() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("root");
-        let mut root = Root::claim(&path).unwrap();
-        root.lay_out(&[]).unwrap();
-        root.note(Made { mounts: vec!["m".into()], ..Made::default() }).unwrap();
-        root.mount_point("m").unwrap();
-        // As far as a mount lets it.
-        for folder in [OWN, "input/config", "model", "output", "checkpoints", "code"] {
-            fs::remove_dir_all(path.join(folder)).unwrap();
-        }
-        assert_eq!(root.seat().wish(), Some(Wish::Removed));
-        root.tidy();
-        assert!(!path.exists());
-    }
-}
+mod tests;

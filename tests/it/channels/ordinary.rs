@@ -27,7 +27,8 @@ impl Ordinary {
         open(&home).expect("a folder");
         let copy = |from: &Path, name: &str| {
             let to = home.join(name);
-            fs::copy(from, &to).and_then(|_| open(&to)).expect("a program");
+            let linked = fs::hard_link(from, &to).or_else(|_| fs::copy(from, &to).map(drop));
+            linked.and_then(|()| open(&to)).expect("a program");
             to
         };
         let (program, train) = (copy(binary(), "shardpack"), copy(train(), "train"));
