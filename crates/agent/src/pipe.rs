@@ -213,6 +213,7 @@ impl Writer {
     }
 }
 
+/// What is fetched, as it comes.
 fn plain(ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
     loop {
         match ahead.piece()? {

@@ -3,7 +3,8 @@
 use shardpack_formats::recordio::Wrapping;
 
 use super::fifo::{Fifo, Sent};
-use super::units::{Ahead, Piece};
+use super::plain;
+use super::units::Ahead;
 use crate::objects::Pinned;
 use crate::{Error, Result};
 
@@ -15,18 +16,7 @@ pub(super) fn file(from: &Pinned, fifo: &mut Fifo) -> Result<Sent> {
 
 /// What is fetched, piece by piece as it comes.
 pub(super) fn fetched(len: u64, name: &str, ahead: &mut Ahead, fifo: &mut Fifo) -> Result<Sent> {
-    record(len, name, fifo, |fifo| {
-        loop {
-            match ahead.piece()? {
-                Piece::End => return Ok(Sent::All),
-                piece => {
-                    if fifo.write(piece.bytes())? == Sent::ReaderGone {
-                        return Ok(Sent::ReaderGone);
-                    }
-                }
-            }
-        }
-    })
+    record(len, name, fifo, |fifo| plain(ahead, fifo))
 }
 
 /// What lies in memory.
