@@ -344,20 +344,7 @@ fn a_killed_join_is_finished_to_the_same_bytes() {
     home.write("t.csv", &table);
     home.line("pack src one --target 60kB").done();
     const JOIN: &str = "join one OUT --with t.csv --format tfrecord --target 20kB --scratch tmp";
-    home.line(&JOIN.replace("OUT", "whole")).done();
-    let whole = home.files("whole");
-    let mut killed = 0;
-    for early in 1..12 {
-        let mut running = home.start(&JOIN.replace("OUT", "out"));
-        let staging = home.path("out/.shardpack/index");
-        let happened =
-            running.until(|| fs::read_dir(&staging).is_ok_and(|folder| folder.count() >= early));
-        killed += u32::from(running.kill() && happened);
-        home.line(&JOIN.replace("OUT", "out")).done();
-        assert_eq!(home.files("out"), whole);
-        fs::remove_dir_all(home.path("out")).expect("a folder");
-    }
-    assert!(killed > 3, "{killed} runs were killed in their middle");
+    killed(&home, JOIN);
     assert_eq!(fs::read_dir(home.path("tmp")).expect("a folder").count(), 0);
     // Another table is another run.
     let mut running = home.start(&JOIN.replace("OUT", "out"));
@@ -368,4 +355,23 @@ fn a_killed_join_is_finished_to_the_same_bytes() {
         home.write("t.csv", table.replace("caption 7,", "caption 8,"));
         told(&home.line(&JOIN.replace("OUT", "out")), &["unfinished work of another run"]);
     }
+}
+
+/// Kills `join`, which writes to `OUT`, behind each of its first shards, and has it finished each time
+/// to the bytes of a run that nobody disturbs.
+pub(crate) fn killed(home: &Home, join: &str) {
+    home.line(&join.replace("OUT", "whole")).done();
+    let whole = home.files("whole");
+    let mut killed = 0;
+    for early in 1..12 {
+        let mut running = home.start(&join.replace("OUT", "out"));
+        let staging = home.path("out/.shardpack/index");
+        let happened =
+            running.until(|| fs::read_dir(&staging).is_ok_and(|folder| folder.count() >= early));
+        killed += u32::from(running.kill() && happened);
+        home.line(&join.replace("OUT", "out")).done();
+        assert!(home.files("out") == whole, "other names or bytes");
+        fs::remove_dir_all(home.path("out")).expect("a folder");
+    }
+    assert!(killed > 3, "{killed} runs were killed in their middle");
 }

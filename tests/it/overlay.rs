@@ -303,21 +303,7 @@ fn a_killed_join_is_finished_to_the_same_overlay() {
     }
     home.write("t.csv", &table);
     home.line("pack src one --max-samples 20").done();
-    const JOIN: &str = "join one OUT --with t.csv --overlay --scratch tmp";
-    home.line(&JOIN.replace("OUT", "whole")).done();
-    let whole = home.files("whole");
-    let mut killed = 0;
-    for early in 1..12 {
-        let mut running = home.start(&JOIN.replace("OUT", "out"));
-        let staging = home.path("out/.shardpack/index");
-        let happened =
-            running.until(|| fs::read_dir(&staging).is_ok_and(|folder| folder.count() >= early));
-        killed += u32::from(running.kill() && happened);
-        home.line(&JOIN.replace("OUT", "out")).done();
-        assert!(home.files("out") == whole, "other names or bytes");
-        fs::remove_dir_all(home.path("out")).expect("a folder");
-    }
-    assert!(killed > 3, "{killed} runs were killed in their middle");
+    crate::join::killed(&home, "join one OUT --with t.csv --overlay --scratch tmp");
     assert_eq!(fs::read_dir(home.path("tmp")).expect("a folder").count(), 0);
 }
 
