@@ -20,7 +20,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::calls::Calls;
 use super::credentials::Keys;
-use super::fetch::PART;
+use super::fetch::{PART, Reach};
 use super::options::S3Options;
 use super::parts::Buffers;
 use super::uri::S3Uri;
@@ -48,6 +48,7 @@ struct Line {
     /// The short way to each bucket.
     wires: Mutex<HashMap<String, Option<Arc<Wire>>>>,
     buffers: Arc<Buffers>,
+    reach: Reach,
     handle: Handle,
     runtime: Option<Runtime>,
 }
@@ -122,6 +123,11 @@ impl S3 {
         &self.line().buffers
     }
 
+    /// How far to read ahead.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.line().reach
+    }
+
     pub(super) fn handle(&self) -> &Handle {
         &self.line().handle
     }
@@ -154,6 +160,7 @@ impl Line {
             keys: Keys::new(provider),
             wires: Mutex::default(),
             buffers: Buffers::new((options.memory / 2 / PART).max(1) as usize),
+            reach: Reach::default(),
             handle: runtime.handle().clone(),
             runtime: Some(runtime),
         })
