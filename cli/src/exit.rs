@@ -95,6 +95,9 @@ impl From<shardpack_store::Error> for Failure {
                 "run again with --restart once nothing writes to the source any more"
             }
             StoreError::Denied => "check its permissions, and who runs this command",
+            StoreError::Unavailable { .. } => {
+                "check the network and the endpoint, then run the same command again"
+            }
             _ => return Self::of(&error),
         };
         Self::of(&error).hint(hint)
