@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# A full-size S3 server that others wrote, Garage, on loopback with a folder that is thrown away: the
-# suite of the store runs against it, and the binary packs, verifies, lists and unpacks on it with
-# the bytes of the local run.
+# Commands on S3, at length. First on the tests' server: every fault at every call of each command
+# that changes datasets or makes them of others, and a kill at every call; `./test.sh` takes turns.
+# Then on a full-size server that others wrote, Garage, on loopback with a folder that is thrown away:
+# the suite of the store runs against it, and the binary packs, verifies, lists and unpacks on it
+# with the bytes of the local run.
 #
 #     scripts/full_s3.sh
 #
@@ -160,6 +162,7 @@ pass() { # S3 -> S3 -> local, against the same from and to local folders
     echo "pack once more: already complete"
 }
 
+SHARDPACK_SLOW=1 SHARDPACK=$SHARDPACK cargo test --locked -p shardpack-tests s3::changes
 start
 SHARDPACK_S3_TEST=s3://bucket/suite SHARDPACK_S3_LACKS=conditions \
     cargo test --locked -p shardpack-store --test s3 -- --ignored

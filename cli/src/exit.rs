@@ -92,9 +92,12 @@ impl From<shardpack_store::Error> for Failure {
             StoreError::Busy => "wait until it ends, or stop it, then run again",
             StoreError::Full => "free space there and run the same command again",
             StoreError::Changed { .. } => {
-                "run again with --restart once nothing writes to the source any more"
+                "run again once nothing writes there any more, with --restart where the command has it"
             }
             StoreError::Denied => "check its permissions, and who runs this command",
+            StoreError::Unavailable { .. } => {
+                "check the network and the endpoint, then run the same command again"
+            }
             _ => return Self::of(&error),
         };
         Self::of(&error).hint(hint)

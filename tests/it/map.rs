@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use crate::program::{Home, Random};
 
 /// In capitals, by way of the framing with NULs; those whose text has an `x` are left out.
-const UPPER: &str = r#"
+pub(crate) const UPPER: &str = r#"
 import sys
 requests, answers = sys.stdin.buffer, sys.stdout.buffer
 def text():

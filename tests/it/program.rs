@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -157,6 +158,25 @@ impl Home {
             }
         }
         found
+    }
+}
+
+/// A file system of its own in a folder of its own, until dropped.
+pub(crate) struct Disk(PathBuf);
+
+impl Disk {
+    /// None without the right to mount; `options` are those of tmpfs.
+    pub(crate) fn mount(home: &Home, name: &str, options: &str) -> Option<Self> {
+        let (path, options) = (home.path(name), std::ffi::CString::new(options).ok()?);
+        fs::create_dir(&path).ok()?;
+        mount("tmpfs", &path, "tmpfs", MountFlags::empty(), options.as_c_str()).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::Signal;
 use shardpack_manifest::Index;
 
-use crate::program::{Home, Random};
+use crate::program::{Disk, Home, Random};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -332,7 +331,6 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
     let home = Home::new();
     tree(&home);
     let whole = undisturbed(&home);
-    fs::create_dir(home.path("disk")).expect("a folder");
     let Some(_disk) = Disk::mount(&home, "disk", "size=12m") else {
         println!("skipped: mounting a small file system needs root");
         return;
@@ -352,21 +350,4 @@ fn a_full_disk_is_named_and_the_run_goes_on_when_there_is_room() {
     let report = home.line(&format!("{line} --json")).done().json();
     assert_eq!(report["resumed_shards"], sealed(&left), "sealed shards are kept");
     same(&home.files("disk/dst"), &whole);
-}
-
-/// A file system of its own, until dropped.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    fn mount(home: &Home, name: &str, options: &str) -> Option<Self> {
-        let (path, options) = (home.path(name), std::ffi::CString::new(options).ok()?);
-        mount("tmpfs", &path, "tmpfs", MountFlags::empty(), options.as_c_str()).ok()?;
-        Some(Self(path))
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = unmount(&self.0, UnmountFlags::DETACH);
-    }
 }

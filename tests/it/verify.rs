@@ -433,6 +433,37 @@ fn damaged_shards_are_not_adopted() {
 }
 
 #[test]
+fn an_adoption_that_was_killed_is_finished() {
+    let store = MemoryStore::new();
+    for name in ["a", "b"] {
+        store
+            .put(&format!("{name}.tar"), &tar(&[(&format!("{name}.txt"), "1")]), PutMode::Create)
+            .expect("memory");
+    }
+    let dataset = Dataset::foreign(&store, "", &ForeignOptions::default()).expect("two tars");
+    let adopt = || adopt(&dataset, &AdoptOptions::default(), &Progress::default());
+    let all = || store.list("").expect("memory").into_iter().map(|o| (read(&store, &o.key), o.key));
+    // Killed while it staged an index.
+    store.put(".shardpack/index/a.tar.index", b"half", PutMode::Create).expect("memory");
+    adopt().expect("its own work");
+    let whole: Vec<_> = all().collect();
+    assert_eq!(whole.len(), 5);
+    // Killed before the manifest, and with a part of the indexes, as it may be where they are put.
+    for gone in [&["manifest.json"][..], &["manifest.json", "index/b.tar.index"]] {
+        gone.iter().for_each(|key| store.remove(key).expect("memory"));
+        adopt().expect("its own work");
+        assert!(all().eq(whole.iter().cloned()), "without {gone:?}");
+    }
+    // An index that says something else may be all that knows the keys.
+    store.remove("manifest.json").expect("memory");
+    store.put("index/b.tar.index", b"other", PutMode::Replace).expect("memory");
+    let error = adopt().expect_err("somebody's").to_string();
+    assert!(error.contains("index/b.tar.index") && error.contains("remove index/"), "{error}");
+    assert_eq!(read(&store, "index/b.tar.index"), b"other");
+    assert!(store.list(".shardpack").expect("memory").is_empty());
+}
+
+#[test]
 fn names_beside_the_index_are_checked() {
     let files = MemoryTree::new([("a.JPG", "1"), ("b.jpg", "2")]);
     let store = MemoryStore::new();

@@ -9,7 +9,9 @@ use shardpack_pack::{
     Error as PackError, Grouping, Labels, Order, PackOptions, PackReport, Policy, Progress,
     dry_run, pack,
 };
-use shardpack_store::{ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store};
+use shardpack_store::{
+    Error as StoreError, ErrorKind, LocalOptions, LocalStore, S3Store, Source, Store,
+};
 
 use super::{destination, map, plan, s3, shuffle_score, source};
 use crate::args::{LabelsArg, PackArgs, PolicyArg, RefusalArg, RunArgs, SampleOrder};
@@ -62,7 +64,10 @@ pub(super) fn run(args: &PackArgs, log: Log, output: &mut Output) -> Result<Exit
 
 /// The store's error names the object that found no room; who frees space wants the place.
 pub(super) fn name_full_device(error: PackError, destination: &Path) -> Failure {
-    let full = matches!(&error, PackError::Store(e) if matches!(e.kind(), ErrorKind::Full));
+    // A full scratch folder is named by the error.
+    let is_full =
+        |e: &StoreError| matches!(e.kind(), ErrorKind::Full) && !e.name().starts_with("--scratch");
+    let full = matches!(&error, PackError::Store(e) if is_full(e));
     let failure = Failure::from(error);
     match full {
         true => failure.hint(format!(

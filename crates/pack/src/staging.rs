@@ -94,9 +94,10 @@ pub(crate) fn claim(
 ) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(identity).map_err(|e| Error::Usage(e.to_string()))?;
     match over {
-        Some(over) => Ok(store.swap(PLAN, &over.bytes, &bytes)?),
-        None => Ok(store.put(PLAN, &bytes, PutMode::Create)?),
+        Some(over) => store.swap(PLAN, &over.bytes, &bytes)?,
+        None => store.put(PLAN, &bytes, PutMode::Create)?,
     }
+    reread(store, PLAN, &bytes)
 }
 
 /// What says that a run is at work, or was when it was killed.
@@ -223,10 +224,28 @@ pub(crate) fn sealed(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
+/// How often an object that a server did not keep as it was sent is sent.
+pub(crate) const TRIES: usize = 3;
+
 /// Writes a whole small object. Where it lies behind a network it is read back: what a manifest
-/// vouches for, and the manifest itself, must be there as it was written. What is not is removed.
+/// vouches for, and the manifest itself, must be there as it was written. What is not is removed, and
+/// written again: readers of the version before may need what it took the place of.
 pub(crate) fn put(store: &dyn Store, key: &str, bytes: &[u8], mode: PutMode) -> Result<()> {
-    store.put(key, bytes, mode)?;
+    let write = || {
+        store.put(key, bytes, mode)?;
+        reread(store, key, bytes)
+    };
+    for _ in 1..TRIES {
+        match write() {
+            Err(Error::Shard { .. }) => {} // it does not read back as it was written
+            done => return done,
+        }
+    }
+    write()
+}
+
+/// Fails for an object that a network does not bring back as it was written, and removes it.
+fn reread(store: &dyn Store, key: &str, bytes: &[u8]) -> Result<()> {
     if store.moves() {
         return Ok(());
     }

@@ -69,34 +69,6 @@ fn of_two_appends_at_once_both_are_there_in_the_end() {
     }
 }
 
-#[test]
-fn killed_at_any_call_an_append_is_finished() {
-    let cloud = cloud();
-    let start = cloud.objects("dst/");
-    change(&cloud.home);
-    let line = "append s3://bucket/dst src --sync --stall-timeout 1";
-    cloud.server.forget_calls();
-    cloud.line(line).done();
-    let (calls, whole) = (cloud.server.call_count(), cloud.objects("dst/"));
-    for moment in (1..calls).step_by((calls / 15).max(1)) {
-        cloud.wipe("dst/");
-        start.iter().for_each(|(name, bytes)| {
-            cloud.server.put(&format!("dst/{name}"), bytes.clone());
-        });
-        cloud.server.forget_calls();
-        let mut running = cloud.start(line);
-        running.until(|| cloud.server.call_count() >= moment);
-        running.kill();
-        let head = cloud.objects("dst/").remove("manifest.json");
-        assert!(
-            head == start.get("manifest.json").cloned()
-                || head == whole.get("manifest.json").cloned()
-        );
-        cloud.line(line).done();
-        same(&cloud.objects("dst/"), &whole);
-    }
-}
-
 /// On S3 shards are copied by S3: not a byte of them is asked for, but three records of each that are
 /// read back. Where it may not, or cannot, they pass through here, to the same dataset.
 #[test]

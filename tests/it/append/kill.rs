@@ -26,7 +26,7 @@ pub(super) fn published(home: &Home, folder: &str) -> Files {
     home.files(folder).into_iter().filter(|(name, _)| !hidden(name)).collect()
 }
 
-fn copy(home: &Home, from: &str, to: &str) {
+pub(super) fn copy(home: &Home, from: &str, to: &str) {
     let _ = fs::remove_dir_all(home.path(to));
     for (name, bytes) in home.files(from) {
         home.write(&format!("{to}/{name}"), bytes);
@@ -35,7 +35,7 @@ fn copy(home: &Home, from: &str, to: &str) {
 
 /// Names what differs instead of printing megabytes.
 #[track_caller]
-fn same(found: &Files, wanted: &Files) {
+pub(super) fn same(found: &Files, wanted: &Files) {
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(found), names(wanted));
     let other: Vec<_> = found.iter().filter(|(name, bytes)| &&wanted[*name] != bytes).collect();

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod compacting;
+mod full;
 mod kill;
 mod merging;
 
@@ -14,15 +15,15 @@ use crate::program::{Home, Random};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-const PACK: &str = "--target 30kB --labels folder";
+pub(crate) const PACK: &str = "--target 30kB --labels folder";
 
 /// `src`: sixty samples of an image and a text in three classes.
-fn source(home: &Home) {
+pub(crate) fn source(home: &Home) {
     (0..60).for_each(|i| sample(home, "src", i, 3));
 }
 
 /// Writes sample `i` into a folder; another seed gives other bytes.
-fn sample(home: &Home, folder: &str, i: u64, seed: u64) {
+pub(crate) fn sample(home: &Home, folder: &str, i: u64, seed: u64) {
     let mut random = Random(seed * 1_000 + i);
     let key = format!("{folder}/c{}/s{i:03}", i % 3);
     let len = 500 + random.below(4_000);
@@ -31,7 +32,7 @@ fn sample(home: &Home, folder: &str, i: u64, seed: u64) {
 }
 
 /// What changes in `src` between two runs: new samples, replaced ones, some that are gone.
-fn change(home: &Home) {
+pub(crate) fn change(home: &Home) {
     (60..75).for_each(|i| sample(home, "src", i, 3));
     (10..15).for_each(|i| sample(home, "src", i, 4));
     for i in 20..24 {

@@ -12,11 +12,14 @@ use shardpack_testkit::s3::{Fault, FaultRule, S3Config, S3Server};
 
 use super::{Cloud, Files, difference, objects, same, wipe};
 
-/// Part of an upload, the smallest there is for one of known length: both shards have two.
+/// Part of an upload: both shards have two.
 const PART: u64 = 1 << 20;
+/// Bytes of a picture that arrive.
+const SOME: usize = 70_000;
 
-/// Faults of the line, which a repetition mends, and of the credentials, which it does not.
-fn of_the_line() -> Vec<Fault> {
+/// Faults of the line, which a repetition mends, and of the credentials, which it does not. `some`
+/// bytes of a body arrive before it breaks off, or are missing at its end.
+pub(super) fn of_the_line(some: usize) -> Vec<Fault> {
     let pause = Duration::from_millis(1);
     vec![
         Fault::SlowDown,
@@ -25,12 +28,12 @@ fn of_the_line() -> Vec<Fault> {
         Fault::Error(403, "RequestTimeTooSkewed"),
         Fault::ResetBefore,
         Fault::ResetWithin(0),
-        Fault::ResetWithin(70_000),
+        Fault::ResetWithin(some),
         Fault::ResetAfter,
         Fault::ShortBody(1),
-        Fault::ShortBody(90_000),
+        Fault::ShortBody(some),
         Fault::SlowFirstByte(pause),
-        Fault::Trickle(50_000, pause),
+        Fault::Trickle(some, pause),
         Fault::Stall(300),
         Fault::DuplicatePages,
         Fault::ShuffledPages,
@@ -38,7 +41,7 @@ fn of_the_line() -> Vec<Fault> {
 }
 
 /// Faults after which the server has other bytes than it was sent.
-fn at_rest() -> [Fault; 3] {
+pub(super) fn at_rest() -> [Fault; 3] {
     [Fault::Truncated, Fault::Zeroed, Fault::Missing]
 }
 
@@ -65,16 +68,7 @@ impl Tiny {
     }
 
     fn connect(&self) -> S3 {
-        let options = S3Options {
-            credentials: Some((S3Server::ACCESS_KEY.into(), S3Server::SECRET_KEY.into())),
-            region: Some(S3Server::REGION.into()),
-            endpoint_url: Some(self.server.endpoint()),
-            backoff: Duration::from_millis(1),
-            stall: Duration::from_millis(400),
-            part: PART,
-            ..S3Options::default()
-        };
-        S3::connect(&uri(""), options).expect("a connection")
+        connect(&self.server, PART)
     }
 
     fn pack(&self) -> Result<(), Error> {
@@ -147,11 +141,25 @@ enum Outcome {
     Missed,
 }
 
-fn uri(key: &str) -> S3Uri {
+/// A connection that repeats soon, with parts of so many bytes.
+pub(super) fn connect(server: &S3Server, part: u64) -> S3 {
+    let options = S3Options {
+        credentials: Some((S3Server::ACCESS_KEY.into(), S3Server::SECRET_KEY.into())),
+        region: Some(S3Server::REGION.into()),
+        endpoint_url: Some(server.endpoint()),
+        backoff: Duration::from_millis(1),
+        stall: Duration::from_millis(400),
+        part,
+        ..S3Options::default()
+    };
+    S3::connect(&uri(""), options).expect("a connection")
+}
+
+pub(super) fn uri(key: &str) -> S3Uri {
     format!("s3://{}/{key}", S3Server::BUCKET).parse().expect("an address")
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {}", chain(source)),
         None => error.to_string(),
@@ -159,14 +167,18 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Runs `check` for each fault, on four threads with a server each: most of it is waiting.
-fn each(faults: Vec<Fault>, check: impl Fn(&Tiny, &Fault) -> Vec<String> + Sync) {
+pub(super) fn each<W>(
+    server: fn() -> W,
+    faults: Vec<Fault>,
+    check: impl Fn(&W, &Fault) -> Vec<String> + Sync,
+) {
     let lanes = 4;
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let lane = |lane: usize| {
             let (faults, check) = (&faults, &check);
             scope.spawn(move || {
-                let tiny = Tiny::new();
-                faults.iter().skip(lane).step_by(lanes).flat_map(|f| check(&tiny, f)).collect()
+                let server = server();
+                faults.iter().skip(lane).step_by(lanes).flat_map(|f| check(&server, f)).collect()
             })
         };
         let running: Vec<std::thread::ScopedJoinHandle<'_, Vec<String>>> =
@@ -178,7 +190,7 @@ fn each(faults: Vec<Fault>, check: impl Fn(&Tiny, &Fault) -> Vec<String> + Sync)
 
 #[test]
 fn a_fault_of_the_line_at_any_call_of_a_pack_loses_nothing() {
-    each(of_the_line(), |tiny, fault| {
+    each(Tiny::new, of_the_line(SOME), |tiny, fault| {
         wipe(&tiny.server, "dst/");
         let calls = tiny.calls(Tiny::pack);
         assert!(calls > 40, "{calls} calls");
@@ -200,7 +212,7 @@ fn a_fault_of_the_line_at_any_call_of_a_pack_loses_nothing() {
 /// Nobody is told of damage at rest by the server: the run looks for itself, at objects whose key
 /// has `part` in it.
 fn damage_at_rest(part: &str) {
-    each(at_rest().to_vec(), |tiny, fault| {
+    each(Tiny::new, at_rest().to_vec(), |tiny, fault| {
         let writes = ["PutObject", "UploadPart", "CompleteMultipartUpload"];
         let wrong = |operation: &str| -> Vec<String> {
             let struck =
@@ -245,7 +257,7 @@ fn a_manifest_damaged_at_rest_is_found() {
 
 #[test]
 fn an_upload_whose_beginning_was_not_answered_is_not_left() {
-    each(vec![Fault::ResetAfter, Fault::ResetWithin(0)], |tiny, fault| {
+    each(Tiny::new, vec![Fault::ResetAfter, Fault::ResetWithin(0)], |tiny, fault| {
         match tiny.pack_with(FaultRule::new(fault.clone()).on("CreateMultipartUpload")) {
             Ok(Outcome::Done) => vec![],
             other => vec![format!("{fault:?}: {other:?}")],
@@ -256,7 +268,7 @@ fn an_upload_whose_beginning_was_not_answered_is_not_left() {
 /// Amazon may answer 200 to a completion and then tell an error.
 #[test]
 fn a_completion_that_fails_with_200_is_repeated() {
-    each(vec![Fault::Error(200, "InternalError"), Fault::ResetAfter], |tiny, fault| {
+    each(Tiny::new, vec![Fault::Error(200, "InternalError"), Fault::ResetAfter], |tiny, fault| {
         let rule = FaultRule::new(fault.clone()).on("CompleteMultipartUpload").times(2);
         match tiny.pack_with(rule) {
             Ok(Outcome::Done) => vec![],
@@ -268,7 +280,7 @@ fn a_completion_that_fails_with_200_is_repeated() {
 /// A byte that changes on its way here.
 #[test]
 fn wrong_bytes_on_the_way_never_get_into_a_dataset() {
-    each(vec![Fault::WrongBody], |tiny, fault| {
+    each(Tiny::new, vec![Fault::WrongBody], |tiny, fault| {
         (1..)
             .map(|k| (k, tiny.pack_with(FaultRule::new(fault.clone()).on("GetObject").from(k))))
             .take_while(|(_, outcome)| *outcome != Ok(Outcome::Missed))
@@ -321,8 +333,8 @@ fn unpacked(tiny: &Tiny) -> Result<Vec<u8>, Error> {
 fn a_fault_at_any_call_of_a_reader_gives_the_same_or_an_error() {
     let commands: [(&str, Read); 4] =
         [("verify", verified), ("ls", listed), ("cat", printed), ("unpack", unpacked)];
-    let faults = of_the_line().into_iter().chain([Fault::WrongBody]).collect();
-    each(faults, |tiny, fault| {
+    let faults = of_the_line(SOME).into_iter().chain([Fault::WrongBody]).collect();
+    each(Tiny::new, faults, |tiny, fault| {
         let mut wrong = Vec::new();
         for (name, read) in commands {
             let expected = read(tiny).expect("no fault");
@@ -360,7 +372,7 @@ fn the_program_bears_faults_or_says_which() {
     cloud.line(line).done();
     let whole = cloud.objects("dst/");
     let last = cloud.server.call_count() as u64;
-    for (i, fault) in of_the_line().into_iter().enumerate() {
+    for (i, fault) in of_the_line(SOME).into_iter().enumerate() {
         let at = 1 + (i as u64 * 7) % last;
         cloud.wipe("dst/");
         cloud.server.inject(FaultRule::new(fault.clone()).from(at));

@@ -8,7 +8,7 @@ use shardpack_store::{ErrorKind, PutMode, Store};
 use crate::dataset::{Dataset, cores};
 use crate::parallel::each;
 use crate::progress::Progress;
-use crate::staging::{self, MANIFEST};
+use crate::staging::{self, MANIFEST, TRIES};
 use crate::{Error, Result};
 
 /// Number of a shard, and of a record in it.
@@ -131,7 +131,7 @@ impl Head {
         next.history = history;
         let bytes = next.to_bytes()?;
         let kept = Manifest::kept_path(self.manifest.number());
-        keep(store, &kept, &self.bytes)?;
+        staging::put(store, &kept, &self.bytes, PutMode::Replace)?;
         swap(store, &self.bytes, &bytes)?;
         Ok(next)
     }
@@ -152,20 +152,6 @@ pub(crate) fn digest_at(dataset: &Dataset<'_>, places: &[Place]) -> Result<Diges
         Ok(records.map(|record| hasher.digest_record(&record)).sum())
     })?;
     Ok(sums.into_iter().sum())
-}
-
-/// How often a manifest that a server did not keep as it was sent is sent.
-const TRIES: usize = 3;
-
-/// Writes the manifest of a version that is going to be replaced.
-fn keep(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
-    for _ in 1..TRIES {
-        match staging::put(store, path, bytes, PutMode::Replace) {
-            Err(Error::Shard { .. }) => {} // it does not read back as it was written
-            done => return done,
-        }
-    }
-    staging::put(store, path, bytes, PutMode::Replace)
 }
 
 /// Puts `new` in place of the manifest `old`. Behind a network it is read back: without a manifest

@@ -20,7 +20,7 @@ use crate::progress::{Progress, Stage};
 use crate::publish;
 use crate::reshard::Duplicates;
 use crate::staging::{self, Found, staged};
-use crate::{Result, prove};
+use crate::{Error, Result, prove};
 
 use inputs::Inputs;
 
@@ -64,9 +64,9 @@ impl Default for MergeOptions {
 /// is all that is read of it. Samples that are deleted stay so. Nothing is published before all
 /// shards are there; a killed run is finished by calling this again.
 ///
-/// Fails with [`Error::Usage`](crate::Error::Usage) for datasets that differ in format, schema or compression, that
-/// number classes differently, or of which only some are split; with [`Error::Refused`](crate::Error::Refused) for keys of
-/// several samples, unless [`MergeOptions::duplicates`] chooses one; with [`Error::Shard`](crate::Error::Shard) for a
+/// Fails with [`Error::Usage`] for datasets that differ in format, schema or compression, that
+/// number classes differently, or of which only some are split; with [`Error::Refused`] for keys of
+/// several samples, unless [`MergeOptions::duplicates`] chooses one; with [`Error::Shard`] for a
 /// shard that is not what its manifest says.
 ///
 /// ```
@@ -119,7 +119,8 @@ pub fn merge(
             return Ok(());
         };
         inputs.copy(from, row, store, progress)
-    })?;
+    })
+    .map_err(|error| unfinished(error, report.resumed_shards, plan.shards.len()))?;
     progress.enter(Stage::Publish);
     for shard in &plan.shards {
         let bytes = staging::sealed_index(store, shard)?.unwrap_or_default();
@@ -132,6 +133,14 @@ pub fn merge(
     let prefix = PackOptions { s3_prefix: options.s3_prefix.clone(), ..PackOptions::default() };
     publish::finish(store, &prefix.s3_root(), &manifest)?;
     Ok(report)
+}
+
+/// What is copied stays, unlike what is only read.
+fn unfinished(error: Error, before: usize, shards: usize) -> Error {
+    match error {
+        Error::Stopped { done, .. } => Error::Interrupted { sealed: before + done, shards },
+        other => other,
+    }
 }
 
 /// The shards of a manifest, as packing knows them.

@@ -1,6 +1,6 @@
 //! A manifest and indexes for shards that something else wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
@@ -50,30 +50,39 @@ pub struct AdoptReport {
 }
 
 /// Writes `manifest.json` and `index/` beside foreign shards, which stay as and where they are.
-/// The manifest is the last write.
+/// The manifest is the last write. A killed run is finished by calling this again: what it left in
+/// `index/` stays if it is what this one would write.
 ///
 /// Records without a key are called by their shard and number. Refuses a place that has a manifest
-/// or an `index/` already, damaged shards (all of them are named), and keys that two samples share.
+/// or other indexes already, damaged shards (all of them are named), and keys that two samples share.
 pub fn adopt(
     dataset: &Dataset<'_>,
     options: &AdoptOptions,
     progress: &Progress,
 ) -> Result<AdoptReport> {
-    let _lock = dataset.store().lock("")?; // the staging below is one run's
-    free(dataset)?;
+    let store = dataset.store();
+    let _lock = store.lock("")?; // the staging below is one run's
+    let left = left(dataset)?;
     let compression = one_compression(dataset)?;
     progress.enter(Stage::Pack);
     progress.bytes_planned.store(dataset.shards().iter().map(|s| s.bytes).sum(), Relaxed);
     progress.shards_planned.store(dataset.shards().len() as u64, Relaxed);
-    let outcome = adopt_shards(dataset, options, progress)
-        .and_then(|adopted| publish(dataset, compression, adopted, progress));
-    let cleaned = dataset.store().remove(STAGING);
-    if outcome.is_err() && !dataset.store().moves() {
-        dataset.store().remove("index")?; // written in place, and refused above if it was there
+    let outcome = adopt_shards(dataset, &left, options, progress)
+        .and_then(|adopted| publish(dataset, compression, adopted, &left, progress));
+    if store.moves() {
+        let cleaned = store.remove(STAGING);
+        let report = outcome?;
+        return cleaned.map(|()| report).map_err(Error::from);
     }
-    let report = outcome?;
-    cleaned?;
-    Ok(report)
+    // Written in place. What another failure leaves the next run finds, as may one that is at work.
+    if matches!(outcome, Err(Error::Refused { .. })) {
+        for path in dataset.shards().iter().map(|shard| index_path(&shard.path)) {
+            if !left.contains(&path) {
+                store.remove(&path)?;
+            }
+        }
+    }
+    outcome
 }
 
 /// One indexed shard.
@@ -84,25 +93,34 @@ struct Adopted {
     skipped: Skipped,
 }
 
-/// Is nothing here that an adoption would write?
-fn free(dataset: &Dataset<'_>) -> Result<()> {
-    let occupied = |what: &str| {
-        Err(Error::Occupied { destination: dataset.describe(), what: what.to_owned() })
-    };
+/// Indexes of these shards that are there already, as a killed run leaves them. Anything else that
+/// an adoption would write is somebody's.
+fn left(dataset: &Dataset<'_>) -> Result<BTreeSet<String>> {
+    let (store, mut left) = (dataset.store(), BTreeSet::new());
     if dataset.manifest().is_some() {
-        return occupied("is a dataset with a manifest already");
+        return Err(occupied(dataset, "is a dataset with a manifest already"));
     }
-    for object in dataset.store().list("")? {
+    let indexes: BTreeSet<String> =
+        dataset.shards().iter().map(|shard| index_path(&shard.path)).collect();
+    for object in store.list("")? {
+        let staging = object.key.strip_prefix(STAGING).and_then(|key| key.strip_prefix('/'));
         if object.key == MANIFEST {
-            return occupied("has a manifest already");
+            return Err(occupied(dataset, "has a manifest already"));
         }
-        if object.key.starts_with("index/") || object.key.starts_with(".shardpack/") {
-            return occupied(
+        if indexes.contains(&object.key) {
+            left.insert(object.key);
+        } else if staging.map_or(object.key.starts_with("index/"), |key| !indexes.contains(key)) {
+            return Err(occupied(
+                dataset,
                 "has an index or unfinished work already; remove index/ and .shardpack/, or index a copy",
-            );
+            ));
         }
     }
-    Ok(())
+    Ok(left)
+}
+
+fn occupied(dataset: &Dataset<'_>, what: impl Into<String>) -> Error {
+    Error::Occupied { destination: dataset.describe(), what: what.into() }
 }
 
 fn one_compression(dataset: &Dataset<'_>) -> Result<Compression> {
@@ -121,11 +139,12 @@ fn one_compression(dataset: &Dataset<'_>) -> Result<Compression> {
 
 fn adopt_shards(
     dataset: &Dataset<'_>,
+    left: &BTreeSet<String>,
     options: &AdoptOptions,
     progress: &Progress,
 ) -> Result<Vec<Adopted>> {
     let shards = each(dataset.shards().len(), options.jobs, progress, |number| {
-        match one(dataset, number, options, progress) {
+        match one(dataset, number, left, options, progress) {
             Err(Error::Shard { shard, reason }) => Ok(Err(format!("{shard}: {reason}"))),
             outcome => outcome.map(Ok),
         }
@@ -145,6 +164,7 @@ fn adopt_shards(
 fn one(
     dataset: &Dataset<'_>,
     number: usize,
+    left: &BTreeSet<String>,
     options: &AdoptOptions,
     progress: &Progress,
 ) -> Result<Adopted> {
@@ -158,7 +178,7 @@ fn one(
             keys.push(KeyPlace { hash: hash(key), shard, record });
         })?;
     let path = index_path(&shard.path);
-    dataset.store().put(&staged(dataset.store(), &path), &bytes, PutMode::Replace)?;
+    write(dataset, &path, &bytes, left)?;
     let row = Shard {
         path: shard.path.clone(),
         split: None,
@@ -175,10 +195,27 @@ fn one(
     Ok(Adopted { shard: row, fields: summary.fields, keys, skipped })
 }
 
+/// Writes an index, unless a killed run did. One that says something else is not overwritten: it may
+/// be all that knows the keys.
+fn write(dataset: &Dataset<'_>, path: &str, bytes: &[u8], left: &BTreeSet<String>) -> Result<()> {
+    let store = dataset.store();
+    match left.contains(path) {
+        false => staging::put(store, &staged(store, path), bytes, PutMode::Replace),
+        true if staging::read(store, path)? == bytes => Ok(()),
+        true => Err(occupied(
+            dataset,
+            format!(
+                "has {path} already, which is not what indexing gives; remove index/, or index a copy"
+            ),
+        )),
+    }
+}
+
 fn publish(
     dataset: &Dataset<'_>,
     compression: Compression,
     adopted: Vec<Adopted>,
+    left: &BTreeSet<String>,
     progress: &Progress,
 ) -> Result<AdoptReport> {
     progress.enter(Stage::Publish);
@@ -193,12 +230,16 @@ fn publish(
         skipped.push(shard.skipped);
     }
     refuse_duplicates(dataset, places)?;
-    let bytes = manifest.to_bytes()?;
-    let (store, folder) = (dataset.store(), "index");
-    if store.moves() && !manifest.shards.is_empty() {
-        store.rename(&staged(store, folder), folder)?;
+    let store = dataset.store();
+    if store.moves() && left.is_empty() && !manifest.shards.is_empty() {
+        store.rename(&staged(store, "index"), "index")?;
+    } else if store.moves() {
+        let indexes = manifest.shards.iter().map(|shard| &shard.index.path);
+        for path in indexes.filter(|path| !left.contains(*path)) {
+            store.rename(&staged(store, path), path)?;
+        }
     }
-    store.put(MANIFEST, &bytes, PutMode::Create)?;
+    staging::put(store, MANIFEST, &manifest.to_bytes()?, PutMode::Create)?;
     Ok(AdoptReport {
         dataset: dataset.describe(),
         format: dataset.format().into(),
@@ -214,7 +255,7 @@ fn publish(
 fn refuse_duplicates(dataset: &Dataset<'_>, places: Vec<KeyPlace>) -> Result<()> {
     let found = duplicates(dataset, places, |place| {
         let path = dataset.shards().get(place.shard as usize).map_or("", |s| s.path.as_str());
-        let bytes = staging::read(dataset.store(), &staged(dataset.store(), &index_path(path)))?;
+        let bytes = staging::sealed(dataset.store(), &index_path(path))?.unwrap_or_default();
         let index = shardpack_manifest::Index::parse(bytes)?;
         Ok(index.get(place.record as usize).map(|r| r.key.to_owned()).unwrap_or_default())
     })?;

@@ -60,6 +60,9 @@ pub fn verify(
     let mut report = gather(dataset, options, outcomes)?;
     if dataset.manifest().is_some() {
         report.extra = extra(dataset)?;
+        if !report.extra.is_empty() && staging::unfinished(dataset.store())?.is_some() {
+            report.caveats.push(UNFINISHED.into());
+        }
     }
     if let Some(source) = options.against {
         match against::compare(dataset, source, options, progress) {
@@ -344,6 +347,9 @@ fn key_at(dataset: &Dataset<'_>, place: KeyPlace, options: &VerifyOptions<'_>) -
     })?;
     Ok(key)
 }
+
+/// Said of extra shards where a run says that they may be its own.
+const UNFINISHED: &str = "a run that adds shards here is at work or was killed: extra ones may be its own until the same command has finished it";
 
 /// Objects under `shards/` that are no shards of any version of this dataset.
 fn extra(dataset: &Dataset<'_>) -> Result<Vec<String>> {

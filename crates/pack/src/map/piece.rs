@@ -249,6 +249,9 @@ impl Pieces<'_> {
             let len = listing.file(file).len;
             let mut body = Vec::with_capacity(len as usize); // at most `most`, see above
             self.source.fetch(file, 0, len, &mut Bytes::new(&mut body))?;
+            if let Some(catalog) = self.samples.catalog {
+                catalog.check(file, crc32c(&body))?; // what it becomes has a crc32c of its own
+            }
             sample.fields.push((self.samples.field(file).into_owned(), body));
         }
         Ok(sample)

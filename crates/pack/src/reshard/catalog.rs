@@ -157,7 +157,7 @@ impl Catalog {
     }
 
     /// Compares the crc32c of a body with what its source's index says of it.
-    pub(super) fn check(&self, file: FileId, found: u32) -> Result<()> {
+    pub(crate) fn check(&self, file: FileId, found: u32) -> Result<()> {
         self.compare(file, found, || {
             let mut key = String::new();
             self.key_of(file, &mut key);

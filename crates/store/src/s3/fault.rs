@@ -93,7 +93,7 @@ where
             true if text.contains("redentials") => {
                 Self { class: Class::Final, code: "NoCredentials".into(), text, unknown: false }
             }
-            true => Self { class: Class::Final, code: "BadRequest".into(), text, unknown: false },
+            true => Self { class: Class::Final, code: "Unsent".into(), text, unknown: false },
             false => Self::passing(
                 if matches!(error, SdkError::TimeoutError(_)) { "timeout" } else { "connection" },
                 text,
@@ -106,15 +106,17 @@ where
 fn by_status(status: u16) -> &'static str {
     match status {
         301 | 307 => "PermanentRedirect",
+        // Which of the refusals it is, the body would say.
+        400 => "BadRequest",
         401 => "AccessDenied",
-        403 => "Forbidden", // which of the refusals it is, the body would say
+        403 => "Forbidden",
         404 => "NoSuchKey",
         409 => "OperationAborted",
         412 => "PreconditionFailed",
         416 => "InvalidRange",
         429 | 503 => "SlowDown",
         500.. => "InternalError",
-        _ => "BadRequest",
+        _ => "Refused",
     }
 }
 
@@ -151,6 +153,9 @@ fn advice(code: &str) -> &'static str {
         }
         "Forbidden" => {
             "S3 says no more to this request: the object may not be there and the role lack s3:ListBucket, or the credentials be wrong or without leave; `aws s3api get-object` on it tells which"
+        }
+        "BadRequest" => {
+            "S3 says no more to this request: the credentials may have run out; renew them and run the same command again"
         }
         "NoSuchBucket" => "there is no such bucket; check its name and the endpoint",
         "PermanentRedirect"
@@ -218,5 +223,7 @@ mod tests {
         {
             assert_eq!(by_status(status), code);
         }
+        // So is a HEAD with credentials that ran out answered.
+        assert!(advice(by_status(400)).contains("run out"));
     }
 }

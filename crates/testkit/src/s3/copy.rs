@@ -6,15 +6,17 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, s3_error};
 
-use super::backend::Answer;
+use super::backend::{Answer, fault};
 use super::checksum::tell;
 use super::config::{Shared, lock};
+use super::faults::Fault;
 use super::objects::{Conditions, Object, attributes};
 
 pub(super) fn copy_object(
     shared: &Shared,
     mut request: S3Request<CopyObjectInput>,
 ) -> Answer<CopyObjectOutput> {
+    let fault = fault(&request);
     let input = &mut request.input;
     let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
         return Err(s3_error!(NotImplemented, "Access points are not implemented"));
@@ -57,8 +59,8 @@ pub(super) fn copy_object(
         ..Default::default()
     };
     tell!(result, algorithm, object.checksum.value.clone());
-    let bytes = object.bytes.clone();
-    state.bucket(&input.bucket)?.put(input.key.clone(), object, Some(bytes));
+    let stored = Fault::damage(fault.as_ref(), object.bytes.clone());
+    state.bucket(&input.bucket)?.put(input.key.clone(), object, stored);
     let output =
         CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() };
     Ok(S3Response::new(output))
