@@ -25,8 +25,8 @@ pub enum Fault {
     ResetAfter,
     /// The header is right, the body this many bytes shorter, then the connection is closed.
     ShortBody(usize),
-    /// Answered as if all were well, but only the first half is stored. For PutObject, UploadPart
-    /// and CompleteMultipartUpload; ETag and checksums stay those of what was sent.
+    /// Answered as if all were well, but only the first half is stored. For PutObject, UploadPart,
+    /// UploadPartCopy and CompleteMultipartUpload; ETag and checksums stay those of what was sent.
     Truncated,
     /// As `Truncated`, with zeros for every byte.
     Zeroed,
