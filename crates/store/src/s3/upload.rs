@@ -5,17 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use shardpack_formats::combine_crc64;
 use tokio::task::JoinHandle;
 
 use super::backlog::Buffer;
 use super::connect::S3;
-use super::multipart::{Sent, Shared, abort};
+use super::multipart::{MOST_PARTS, Sent, Shared, part_len, whole};
 use super::put::{Target, crc64nvme, put};
 use crate::{Error, PutMode, Result, Upload};
 
-/// Parts of an object at most: S3's limit.
-const MOST_PARTS: u64 = 10_000;
 /// Parts of an object whose length nobody knows yet are so many times as long: 160 GB then fit into
 /// the parts there may be.
 const UNKNOWN: u64 = 2;
@@ -48,8 +45,7 @@ impl S3Upload {
     pub(super) fn new(s3: &S3, target: Target, len: Option<u64>) -> Self {
         let least = s3.calls().options.part;
         let part = match len {
-            Some(len) if len.div_ceil(MOST_PARTS) <= least => least,
-            Some(len) => len.div_ceil(MOST_PARTS).next_multiple_of(1 << 20),
+            Some(len) => part_len(len, least),
             None => UNKNOWN * least,
         };
         let shared = Shared::new(target);
@@ -86,7 +82,7 @@ impl S3Upload {
 
     /// Bytes of the object, which all fit into one part: one request then.
     async fn put_whole(&self, bytes: Bytes, crc64: Option<u64>) -> Result<()> {
-        self.shared.check(crc64, crc64nvme(&bytes))?;
+        self.shared.check(crc64, Some(crc64nvme(&bytes)))?;
         put(self.s3.calls(), &self.shared.target, bytes, PutMode::Replace).await
     }
 
@@ -108,12 +104,9 @@ impl S3Upload {
             return Err(error);
         }
         sent.sort_unstable_by_key(|part| part.number);
-        let (whole, len) = sent.iter().fold((0, 0), |(crc, len), part| match len {
-            0 => (part.crc64, part.len),
-            _ => (combine_crc64(crc, part.crc64, part.len), len + part.len),
-        });
+        let (whole, len) = whole(&sent);
         self.shared.check(crc64, whole)?;
-        self.shared.complete(self.s3.calls(), &sent, whole, len).await
+        self.shared.complete(self.s3.calls(), &sent, whole, len).await.map(|_| ())
     }
 }
 
@@ -214,11 +207,7 @@ impl Drop for S3Upload {
             for part in sending {
                 let _ = part.await; // an abort does not stop parts that are under way
             }
-            // Nobody is left to tell; `sweep` finds what this could not remove.
-            if let Some(id) = self.shared.id.get() {
-                let _ = abort(self.s3.calls(), &self.shared.target, id).await;
-            }
-            let _ = self.shared.abort_twins(self.s3.calls()).await;
+            self.shared.give_up(self.s3.calls()).await;
         });
     }
 }
