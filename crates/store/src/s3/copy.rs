@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, MetadataDirective, TaggingDirective};
 use tokio::task::JoinSet;
@@ -12,7 +12,7 @@ use super::fault::{Class, Fault};
 use super::keys::encode;
 use super::multipart::{Sent, Shared, part_len, whole};
 use super::put::{Target, decoded, dressed};
-use super::range::{Pinned, header};
+use super::range::Pinned;
 use crate::{Copied, Error, Result};
 
 /// Copies an object as it was when it was looked at; None where the service will not: the bytes may
@@ -58,7 +58,8 @@ async fn copy_object(calls: &Calls, target: &Target, from: &Pinned) -> Result<To
 /// Copies in parts of `part` bytes, all of the same version, many at a time.
 async fn copy_parts(calls: &Arc<Calls>, target: &Target, from: &Pinned, part: u64) -> Result<Told> {
     let upload = Arc::new(Shared::new(target.clone()));
-    let copied = match every_part(calls, &upload, from, part).await {
+    let pieces = (1..).zip(parts(from.len, part));
+    let copied = match every_part(calls, &upload, from, pieces).await {
         Ok(Some(parts)) => {
             let (crc64, len) = whole(&parts);
             upload.complete(calls, &parts, crc64, len).await.map(Some)
@@ -73,24 +74,26 @@ async fn copy_parts(calls: &Arc<Calls>, target: &Target, from: &Pinned, part: u6
     copied
 }
 
-/// The parts in their order, once none is under way; None where S3 will not copy one of them.
-async fn every_part(
+/// Makes parts of an upload of ranges of an object, by number; gives them in their order, once none is
+/// under way, or None where S3 will not copy one of them.
+pub(super) async fn every_part(
     calls: &Arc<Calls>,
     upload: &Arc<Shared>,
     from: &Pinned,
-    part: u64,
+    pieces: impl Iterator<Item = (u64, Range<u64>)>,
 ) -> Result<Option<Vec<Sent>>> {
     upload.id(calls).await?;
-    let from = Arc::new(from.clone());
+    let (from, over) = (Arc::new(from.clone()), Arc::new(AtomicBool::new(false)));
     let mut tasks = JoinSet::new();
-    for (number, range) in (1..).zip(parts(from.len, part)) {
+    for (number, range) in pieces {
         let (calls, upload, from) = (Arc::clone(calls), Arc::clone(upload), Arc::clone(&from));
+        let over = Arc::clone(&over);
         tasks.spawn(async move {
-            if upload.failed.load(Relaxed) {
+            if over.load(Relaxed) {
                 return Ok(None);
             }
             let copied = copy_part(&calls, &upload, number, &from, range).await;
-            upload.failed.fetch_or(!matches!(copied, Ok(Some(_))), Relaxed);
+            over.fetch_or(!matches!(copied, Ok(Some(_))), Relaxed);
             copied
         });
     }
@@ -130,7 +133,7 @@ async fn copy_part(
                 .upload_id(id)
                 .part_number(number as i32)
                 .copy_source(&source)
-                .set_copy_source_range(header(&range, from.len))
+                .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
                 .set_copy_source_if_match(from.etag.clone())
                 .set_request_payer(calls.payer());
             async move { willing(request.send().await.map_err(Fault::from)) }

@@ -14,6 +14,8 @@ use super::fault::Fault;
 use super::put::{Target, crc64nvme, decoded, dressed, encoded, head};
 use crate::{Error, Result};
 
+/// Bytes of every part but the last at least: S3's limit.
+pub(super) const LEAST_PART: u64 = 5 << 20;
 /// Parts of an object at most: S3's limit.
 pub(super) const MOST_PARTS: u64 = 10_000;
 
