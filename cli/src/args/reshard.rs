@@ -17,7 +17,9 @@ use crate::size::ByteSize;
 /// Keys, fields, labels, class ids, the names that files had and RecordIO's header ids stay what they
 /// are, as far as the format has a place for them; what it has none for is refused before anything is
 /// written, with the option that resolves it. Every body is compared with the crc32c that the
-/// source's index has, and the digest of the result with that of the samples taken. All else is as
+/// source's index has, and the digest of the result with that of the samples taken. From S3 to S3,
+/// long runs of records that stay as they are and beside each other (--order source, the same format)
+/// are copied by S3, from shards of which it tells the CRC-64/NVME that the manifest has. All else is as
 /// with `pack`: the same bytes at any --jobs, nothing visible before all of it is there, and a run
 /// that was killed is finished by the same command.
 #[derive(Debug, Args)]

@@ -7,10 +7,13 @@ use crate::group::Samples;
 use crate::options::PackOptions;
 use crate::plan::{Body, Plan, Shaper};
 use crate::progress::Progress;
+use crate::reshard::Copies;
 
 /// What every thread of a run may look at.
 pub(crate) struct Context<'a> {
     pub(crate) source: &'a dyn Source,
+    /// What the store may copy, where the source is datasets.
+    pub(crate) copies: Option<&'a Copies<'a>>,
     pub(crate) store: &'a dyn Store,
     pub(crate) samples: &'a Samples<'a>,
     pub(crate) plan: &'a Plan,

@@ -34,6 +34,7 @@ mod shard;
 mod sources;
 mod staging;
 mod stream;
+mod sums;
 mod unit;
 mod writer;
 

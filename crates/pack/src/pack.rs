@@ -14,7 +14,7 @@ use crate::plan::{Plan, plan};
 use crate::progress::{Progress, Stage};
 use crate::publish::{Prove, publish};
 use crate::report::{PackReport, PlanReport};
-use crate::reshard::Over;
+use crate::reshard::{Copies, Over};
 use crate::staging::{self, Found, Identity};
 use crate::{Error, Result, difference, labels};
 
@@ -43,18 +43,19 @@ pub fn pack(
     let samples = assemble(source, options, progress)?;
     let Some(map) = &options.map else {
         let prepared = decide(samples, options, progress)?;
-        return run(source, prepared, store, options, progress, &|_| Ok(()));
+        return run((source, None), prepared, store, options, progress, &|_| Ok(()));
     };
     let mapped = Mapped::make(&samples, source, map, &store.describe(), options, progress)?;
     drop(samples);
     let prepared = decide(mapped.samples()?, options, progress)?;
-    let report = run(&mapped, prepared, store, options, progress, &|_| Ok(()))?;
+    let report = run((&mapped, None), prepared, store, options, progress, &|_| Ok(()))?;
     Ok(PackReport { mapped: Some(mapped.done()), ..report })
 }
 
-/// The path from a plan on. `prove` sees the manifest before it is written.
+/// The path from a plan on, of a source and what may be copied of it. `prove` sees the manifest before
+/// it is written.
 pub(crate) fn run(
-    source: &dyn Source,
+    (source, copies): (&dyn Source, Option<&Copies<'_>>),
     (samples, plan, format): Prepared<'_>,
     store: &dyn Store,
     options: &PackOptions,
@@ -74,6 +75,7 @@ pub(crate) fn run(
     let resumed = plan.shards.len() - todo.len();
     let context = Context {
         source,
+        copies,
         store,
         samples: &samples,
         plan: &plan,

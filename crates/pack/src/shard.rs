@@ -1,5 +1,6 @@
 //! One shard in the making: cut into units that any thread can write to their place, then sealed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use shardpack_formats::{Compression, SampleShape, combine_crc64};
@@ -8,6 +9,7 @@ use shardpack_store::{PutMode, Upload};
 
 use crate::context::Context;
 use crate::plan::Shaper;
+use crate::reshard::Span;
 use crate::sources::sources_path;
 use crate::staging::{index_path, put, staged};
 use crate::unit::{Splits, Unit, UnitDone};
@@ -19,6 +21,8 @@ pub(crate) struct ShardWork {
     upload: Arc<Box<dyn Upload>>,
     lens: Vec<u64>,
     splits: Arc<Splits>,
+    /// What the store may copy, as far as it is not handed out.
+    spans: VecDeque<Span>,
     next: usize,
     offset: u64,
     units: Vec<Option<UnitDone>>,
@@ -44,13 +48,24 @@ impl ShardWork {
             });
         }
         let len = lens.iter().sum::<u64>() + context.format.trailer().len() as u64;
-        let len = (context.options.compression == Compression::None).then_some(len);
-        let upload = context.store.create(&staged(context.store, &plan.path), len)?;
+        // Where places moved, or a store will not, everything is written.
+        let spans = match context.copies.filter(|_| splits.is_empty()) {
+            Some(copies) => copies.spans(context, shard)?,
+            None => Vec::new(),
+        };
+        let copied: Vec<_> = spans.iter().map(|span| span.bytes.clone()).collect();
+        let path = staged(context.store, &plan.path);
+        let upload = match (context.options.compression, copied.is_empty()) {
+            (Compression::None, true) => context.store.create(&path, Some(len))?,
+            (Compression::None, false) => context.store.create_around(&path, len, &copied)?,
+            _ => context.store.create(&path, None)?,
+        };
         Ok(Self {
             shard,
             upload: Arc::new(upload),
             lens,
             splits: Arc::new(splits),
+            spans: spans.into(),
             next: 0,
             offset: 0,
             units: Vec::new(),
@@ -58,15 +73,21 @@ impl ShardWork {
         })
     }
 
-    /// The next unit, until all are handed out. A compressed shard is one unit.
+    /// The next unit, until all are handed out. A compressed shard is one unit, and so is a span.
     pub(crate) fn unit(&mut self, context: &Context<'_>, size: UnitSize) -> Option<Unit> {
         if self.next == self.lens.len() {
             return None;
         }
         let start = context.plan.shards[self.shard].start;
         let (first, offset) = (self.next, self.offset);
-        let whole = context.options.compression != Compression::None;
-        while self.next < self.lens.len() {
+        let span = self.spans.pop_front_if(|span| span.places.start == start + first);
+        let end = match (&span, self.spans.front()) {
+            (Some(span), _) => span.places.end - start,
+            (None, Some(next)) => next.places.start - start,
+            (None, None) => self.lens.len(),
+        };
+        let whole = context.options.compression != Compression::None || span.is_some();
+        while self.next < end {
             self.offset += self.lens[self.next];
             self.next += 1;
             let full = self.offset - offset >= size.bytes || self.next - first >= size.samples;
@@ -84,6 +105,7 @@ impl ShardWork {
             bytes: self.offset - offset,
             upload: Arc::clone(&self.upload),
             splits: Arc::clone(&self.splits),
+            span,
         })
     }
 

@@ -11,8 +11,9 @@ use shardpack_store::Upload;
 use crate::context::Context;
 use crate::execute::interrupted;
 use crate::plan::{Body, Shaper};
-use crate::reshard::Broken;
+use crate::reshard::{Broken, Span};
 use crate::stream::Compressed;
+use crate::sums::sums;
 use crate::writer::{Bodies, Output, Writer, Written};
 use crate::{Error, Result, sources};
 
@@ -34,6 +35,8 @@ pub(crate) struct Unit {
     pub(crate) upload: Arc<Box<dyn Upload>>,
     /// Splits found by an earlier try.
     pub(crate) splits: Arc<Splits>,
+    /// Where all of it lies already, if the store may copy it from there.
+    pub(crate) span: Option<Span>,
 }
 
 /// What a unit left behind: all that the shard's index needs, so that sealing looks at no sample
@@ -99,7 +102,8 @@ pub(crate) struct Scratch {
 }
 
 impl Unit {
-    /// Reads the unit's files and writes its records, through a buffer of `capacity` bytes.
+    /// Reads the unit's files and writes its records, through a buffer of `capacity` bytes, unless the
+    /// store copies them.
     pub(crate) fn write(
         &self,
         context: &Context<'_>,
@@ -107,6 +111,13 @@ impl Unit {
         scratch: &mut Scratch,
     ) -> Result<UnitDone> {
         let upload: &dyn Upload = &**self.upload;
+        if let (Some(span), Some(copies)) = (&self.span, context.copies)
+            && let Some(crc64) = copies.copy(span, upload)?
+        {
+            let mut done = self.records(context, None, scratch)?;
+            (done.len, done.crc64) = (self.bytes, crc64);
+            return Ok(done);
+        }
         let output = match context.options.compression {
             Compression::None => Output::Place(upload),
             kind => {
@@ -117,21 +128,7 @@ impl Unit {
         let plan = &context.plan.shards[self.shard];
         let buffer = std::mem::take(&mut scratch.buffer);
         let mut writer = Writer::new(output, self.offset, capacity, buffer);
-        let mut done = UnitDone::new(self.ordinal, self.places.len());
-        let mut offset = self.offset;
-        for first in self.places.clone().step_by(AHEAD) {
-            let places = first..self.places.end.min(first + AHEAD);
-            context.samples.touch(&context.plan.order[places.clone()]);
-            for place in places {
-                if context.progress.stopped() {
-                    return Err(interrupted(context));
-                }
-                offset += self.record(context, place, offset, &mut writer, scratch, &mut done)?;
-            }
-            // Not one by one: every thread would wait for the others' counters.
-            let (files, bytes) = std::mem::take(&mut scratch.packed);
-            context.progress.add(files, bytes);
-        }
+        let mut done = self.records(context, Some(&mut writer), scratch)?;
         if self.places.end == plan.end {
             writer.raw(context.format.trailer())?;
         }
@@ -145,13 +142,39 @@ impl Unit {
         Ok(done)
     }
 
-    /// Writes one record at `offset`; gives its length.
+    /// Writes the records, or, without a writer, notes those that were copied.
+    fn records(
+        &self,
+        context: &Context<'_>,
+        mut writer: Option<&mut Writer<'_>>,
+        scratch: &mut Scratch,
+    ) -> Result<UnitDone> {
+        let mut done = UnitDone::new(self.ordinal, self.places.len());
+        let mut offset = self.offset;
+        for first in self.places.clone().step_by(AHEAD) {
+            let places = first..self.places.end.min(first + AHEAD);
+            context.samples.touch(&context.plan.order[places.clone()]);
+            for place in places {
+                if context.progress.stopped() {
+                    return Err(interrupted(context));
+                }
+                let writer = writer.as_deref_mut();
+                offset += self.record(context, place, offset, writer, scratch, &mut done)?;
+            }
+            // Not one by one: every thread would wait for the others' counters.
+            let (files, bytes) = std::mem::take(&mut scratch.packed);
+            context.progress.add(files, bytes);
+        }
+        Ok(done)
+    }
+
+    /// Writes or notes one record at `offset`; gives its length.
     fn record(
         &self,
         context: &Context<'_>,
         place: usize,
         offset: u64,
-        writer: &mut Writer<'_>,
+        writer: Option<&mut Writer<'_>>,
         scratch: &mut Scratch,
         done: &mut UnitDone,
     ) -> Result<u64> {
@@ -162,17 +185,24 @@ impl Unit {
             let shape = SampleShape { splits, ..*shape };
             layout.clear();
             context.format.layout(&shape, layout);
-            let word = context.format.split_word();
             let first_try = self.splits.is_empty();
-            let scan = word
-                .filter(|_| first_try)
-                .map(|word| SplitScan::new(word, context.format.body_offset(&shape)));
-            let from = Bodies { source: context.source, bodies, inline };
-            writer
-                .record(layout, &shape, from, word.unwrap_or(0), scan, written)
-                .map_err(|error| name_sample(error, &plan.path, shape.key))?;
-            if let Some(catalog) = context.samples.catalog {
-                catalog.prove(shape.key, bodies, &written.fields)?;
+            match writer {
+                Some(writer) => {
+                    let word = context.format.split_word();
+                    let scan = word
+                        .filter(|_| first_try)
+                        .map(|word| SplitScan::new(word, context.format.body_offset(&shape)));
+                    let from = Bodies { source: context.source, bodies, inline };
+                    writer
+                        .record(layout, &shape, from, word.unwrap_or(0), scan, written)
+                        .map_err(|error| name_sample(error, &plan.path, shape.key))?;
+                    if let Some(catalog) = context.samples.catalog {
+                        catalog.prove(shape.key, bodies, &written.fields)?;
+                    }
+                }
+                None => {
+                    sums(layout, &shape, (bodies, inline), context.samples.listing(), written);
+                }
             }
             if !written.splits.is_empty() {
                 done.splits.insert(place, std::mem::take(&mut written.splits));

@@ -1,7 +1,7 @@
 //! Trees of objects that datasets live in.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Range};
 use std::path::PathBuf;
 
 use crate::{Error, Result};
@@ -27,6 +27,23 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Starts an object of exactly `len` bytes, or of unknown length. It appears under its key,
     /// whole, when it is sealed; dropped before that it leaves nothing behind.
     fn create(&self, key: &str, len: Option<u64>) -> Result<Box<dyn Upload>>;
+
+    /// Starts an object of exactly `len` bytes, of which the ranges `copies`, in order, are to come by
+    /// [`Upload::copy_at`]. Each of them has [`least_copy`](Self::least_copy) bytes or more, and so has
+    /// what lies between two of them and before the first, unless nothing does.
+    fn create_around(
+        &self,
+        key: &str,
+        len: u64,
+        _copies: &[Range<u64>],
+    ) -> Result<Box<dyn Upload>> {
+        self.create(key, Some(len))
+    }
+
+    /// Least bytes that [`Upload::copy_at`] may copy; None where it never does.
+    fn least_copy(&self) -> Option<u64> {
+        None
+    }
 
     /// Writes a small object in one atomic and, where asked, durable step.
     fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()>;
@@ -206,6 +223,11 @@ pub trait Object: fmt::Debug + Send + Sync {
         None
     }
 
+    /// CRC-64/NVME of its bytes, where whoever keeps them tells one of his own.
+    fn crc64nvme(&self) -> Option<u64> {
+        None
+    }
+
     /// Fills `buf` from `offset`; returns fewer bytes only at the end of the object.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize>;
 }
@@ -214,6 +236,20 @@ pub trait Object: fmt::Debug + Send + Sync {
 pub trait Upload: fmt::Debug + Send + Sync {
     /// Writes a range. Ranges come in any order, do not overlap, and together cover the object.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Takes a range from an object that lies elsewhere, as it was in this [version](Object::version),
+    /// if its bytes need not pass through this program for it; gives their CRC-64/NVME as whoever
+    /// copied them tells it. None where they must: then they are to be written. Only for a range that
+    /// [`Store::create_around`] was told of.
+    fn copy_at(
+        &self,
+        _offset: u64,
+        _from: &Address,
+        _version: &str,
+        _range: Range<u64>,
+    ) -> Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Makes the object of `len` bytes durable (unless the store was told not to) and visible.
     /// `crc64nvme` is the CRC-64/NVME of its bytes, from a caller that made one on the way: a store

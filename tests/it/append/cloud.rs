@@ -1,6 +1,8 @@
 //! The same against an S3 server.
 
-use shardpack_testkit::s3::{Call, Fault, FaultRule};
+use shardpack_pack::{Dataset, MergeOptions, Progress, merge};
+use shardpack_store::{S3, S3Options, S3Store, S3Uri};
+use shardpack_testkit::s3::{Call, Fault, FaultRule, S3Config, S3Server};
 
 use super::{PACK, change, sample, source};
 use crate::s3::{Cloud, same};
@@ -105,5 +107,57 @@ fn a_merge_on_s3_asks_for_no_shard() {
     cloud.server.put(&format!("dst/shards/{name}"), damaged);
     let ran = cloud.line(line);
     assert!(ran.code == Some(1) && ran.stderr.contains("CRC-64/NVME"), "{}", ran.stderr);
+    assert!(!cloud.objects("both/").contains_key("manifest.json"));
+}
+
+/// As with shards that no single request copies: here S3 is to copy 1,000 bytes at a time.
+#[test]
+fn shards_that_are_copied_in_parts_are_the_same() {
+    let server = S3Server::start_with(S3Config { least_part: 1, ..S3Config::default() });
+    let cloud = Cloud { server, ..Cloud::new() };
+    source(&cloud.home);
+    cloud.line(&format!("pack src s3://bucket/dst {PACK}")).done();
+    cloud.line("merge s3://bucket/dst s3://bucket/both").done();
+    let whole = cloud.objects("both/");
+    let options = S3Options {
+        credentials: Some((S3Server::ACCESS_KEY.into(), S3Server::SECRET_KEY.into())),
+        region: Some(S3Server::REGION.into()),
+        endpoint_url: Some(cloud.server.endpoint()),
+        copy_part: 1_000,
+        ..S3Options::default()
+    };
+    let uri = |uri: &str| uri.parse::<S3Uri>().expect("a uri");
+    let s3 = S3::connect(&uri("s3://bucket/"), options).expect("a connection");
+    let merge_again = || {
+        cloud.wipe("both/");
+        cloud.server.forget_calls();
+        let from = S3Store::open(s3.clone(), uri("s3://bucket/dst/"));
+        let to = S3Store::open(s3.clone(), uri("s3://bucket/both/"));
+        let inputs = [(Dataset::open(&from).expect("a dataset"), "dst".to_owned())];
+        let s3_prefix = Some("s3://bucket/both/".to_owned());
+        let options = MergeOptions { s3_prefix, ..MergeOptions::default() };
+        merge(&inputs, &to, &options, &Progress::default())
+    };
+    let copies = || {
+        let calls = cloud.server.calls();
+        let of = |name: &str| calls.iter().filter(|call| call.operation == name).count();
+        (of("UploadPartCopy"), of("CopyObject"))
+    };
+    merge_again().expect("a dataset");
+    same(&cloud.objects("both/"), &whole);
+    let (parts, objects) = copies();
+    assert!(parts > 10 && objects == 0, "{parts} parts, {objects} objects");
+    cloud.server.inject(
+        FaultRule::new(Fault::Error(501, "NotImplemented")).on("UploadPartCopy").from(2).forever(),
+    );
+    merge_again().expect("a dataset");
+    same(&cloud.objects("both/"), &whole);
+    cloud.server.heal();
+    let (name, mut damaged) = cloud.objects("dst/shards/").pop_first().expect("a shard");
+    damaged[700] ^= 1;
+    cloud.server.put(&format!("dst/shards/{name}"), damaged);
+    let error = merge_again().expect_err("damage").to_string();
+    assert!(error.contains("CRC-64/NVME"), "{error}");
+    assert!(cloud.server.uploads().is_empty());
     assert!(!cloud.objects("both/").contains_key("manifest.json"));
 }

@@ -8,6 +8,7 @@ use shardpack_testkit::s3::S3Server;
 use crate::program::{Home, Ran, Random, Running};
 
 mod changes;
+mod copies;
 mod credentials;
 mod damage;
 mod faults;

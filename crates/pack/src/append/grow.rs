@@ -57,6 +57,7 @@ impl Growth<'_> {
         let resumed = plan.shards.len() - todo.len();
         let context = Context {
             source,
+            copies: None,
             store,
             samples: &samples,
             plan: &plan,

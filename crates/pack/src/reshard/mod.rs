@@ -27,6 +27,7 @@
 //! - A **join** (`join/`) adds fields of another dataset or of a table, by key, while samples are
 //!   listed. From then on they are fields like all others.
 //! - An **overlay** (`overlay/`) is what a join adds and nothing else, record for record.
+//! - A **span** (`spans.rs`) is a run of records that stay as they are: a store that can copies it.
 //! - **Proof**: an index has the crc32c of each body, and a body that has another one ends the run
 //!   with its shard, record and offset. Before the manifest is written, its digest must be the sum
 //!   of those that the indexes give for the samples taken, and the sources' manifests must be what
@@ -52,6 +53,7 @@ mod scratch;
 mod select;
 mod shards;
 mod source;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +71,7 @@ pub use overlay::{OverlayReport, OverlaySource, dry_overlay, lies_over, overlay}
 pub use select::{BadJson, Duplicates, Fold, Selection};
 pub(crate) use shards::Broken;
 pub use source::{DatasetSource, SourceOptions};
+pub(crate) use spans::{Copies, Span};
 
 use crate::group::Samples;
 use crate::map::Mapped;
@@ -120,10 +123,12 @@ pub fn reshard(
     let changing = mapped.as_ref().filter(|mapped| mapped.report.changed > 0);
     let flag = changing.and(options.map.as_ref()).map(|map| map.transform.flag());
     let notes = notes(source, &prepared.0, &*prepared.2, flag);
-    let mut pack = run(input, prepared, store, options, progress, &|manifest| {
-        proof::same(expected, manifest.digest)?;
-        source.unchanged()
-    })?;
+    let copies = mapped.is_none().then(|| Copies::new(source));
+    let mut pack =
+        run((input, copies.as_ref()), prepared, store, options, progress, &|manifest| {
+            proof::same(expected, manifest.digest)?;
+            source.unchanged()
+        })?;
     if pack.digest != expected.to_string() {
         return Err(Error::Occupied {
             destination: store.describe(),

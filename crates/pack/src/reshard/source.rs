@@ -320,7 +320,7 @@ impl<'s> DatasetSource<'s> {
     }
 
     /// The input that a shard belongs to, and its number there.
-    fn input(&self, shard: u32) -> (&Input<'s>, usize) {
+    pub(super) fn input(&self, shard: u32) -> (&Input<'s>, usize) {
         let at = self.inputs.partition_point(|input| input.first <= shard).saturating_sub(1);
         // An input without shards starts where the next one does.
         (&self.inputs[at], (shard - self.inputs[at].first) as usize)

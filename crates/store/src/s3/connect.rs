@@ -23,9 +23,10 @@ use super::credentials::Keys;
 use super::fetch::{PART, Reach};
 use super::options::S3Options;
 use super::parts::Buffers;
+use super::put::Target;
 use super::uri::S3Uri;
 use super::wire::{Signer, Wire};
-use crate::{Error, ErrorKind, PerProcess, Result};
+use crate::{Address, Error, ErrorKind, PerProcess, Result};
 
 /// A connection to S3, which all sources and stores of a run share. Clones are the same one.
 ///
@@ -112,6 +113,16 @@ impl S3 {
     /// The server that was asked for, where it is not the environment's or Amazon's.
     pub(super) fn endpoint(&self) -> Option<String> {
         self.0.options.endpoint_url.clone()
+    }
+
+    /// The object at an address that the same service knows, and may copy.
+    pub(super) fn beside(&self, address: &Address) -> Option<Target> {
+        match address {
+            Address::S3 { endpoint, bucket, key } if *endpoint == self.endpoint() => {
+                Some(Target { bucket: bucket.clone(), key: key.clone() })
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn calls(&self) -> &Arc<Calls> {

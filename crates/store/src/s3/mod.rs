@@ -9,6 +9,7 @@ mod calls;
 mod connect;
 mod copy;
 mod credentials;
+mod cuts;
 mod fault;
 mod fetch;
 mod get;

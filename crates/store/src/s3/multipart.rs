@@ -6,12 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
+use shardpack_formats::combine_crc64;
 use tokio::sync::OnceCell;
 
 use super::calls::Calls;
 use super::fault::Fault;
-use super::put::{Target, crc64nvme, dressed, encoded, head};
+use super::put::{Target, crc64nvme, decoded, dressed, encoded, head};
 use crate::{Error, Result};
+
+/// Bytes of every part but the last at least: S3's limit.
+pub(super) const LEAST_PART: u64 = 5 << 20;
+/// Parts of an object at most: S3's limit.
+pub(super) const MOST_PARTS: u64 = 10_000;
 
 /// What the tasks that send parts need.
 #[derive(Debug)]
@@ -30,8 +36,25 @@ pub(super) struct Shared {
 pub(super) struct Sent {
     pub(super) number: u64,
     pub(super) etag: String,
-    pub(super) crc64: u64,
+    /// Of one that S3 copied, as S3 tells.
+    pub(super) crc64: Option<u64>,
     pub(super) len: u64,
+}
+
+/// Length of the parts of an object of `len` bytes, `least` unless there would be too many.
+pub(super) fn part_len(len: u64, least: u64) -> u64 {
+    match len.div_ceil(MOST_PARTS) {
+        enough if enough <= least => least,
+        more => more.next_multiple_of(1 << 20),
+    }
+}
+
+/// CRC-64/NVME of parts in their order, where each one's is known, and their length.
+pub(super) fn whole(parts: &[Sent]) -> (Option<u64>, u64) {
+    parts.iter().fold((Some(0), 0), |(crc, len), part| {
+        let crc = crc.zip(part.crc64).map(|(crc, next)| combine_crc64(crc, next, part.len));
+        (crc, len + part.len)
+    })
 }
 
 impl Shared {
@@ -56,9 +79,9 @@ impl Shared {
     }
 
     /// The bytes that were sent are those that the caller made a checksum of.
-    pub(super) fn check(&self, expected: Option<u64>, sent: u64) -> Result<()> {
-        match expected {
-            Some(expected) if expected != sent => Err(Error::changed(
+    pub(super) fn check(&self, expected: Option<u64>, sent: Option<u64>) -> Result<()> {
+        match expected.zip(sent) {
+            Some((expected, sent)) if expected != sent => Err(Error::changed(
                 self.target.name(),
                 format!(
                     "CRC-64/NVME {expected:016x} when made, {sent:016x} when sent; this machine's memory may be faulty"
@@ -81,7 +104,7 @@ impl Shared {
     }
 
     async fn try_send(&self, calls: &Calls, number: u64, bytes: Bytes) -> Result<Sent> {
-        let id = self.id.get_or_try_init(|| self.create(calls)).await?;
+        let id = self.id(calls).await?;
         let name = self.target.name();
         let (crc64, len) = (crc64nvme(&bytes), bytes.len() as u64);
         let (answer, _) = calls
@@ -104,7 +127,12 @@ impl Shared {
             })
             .await?;
         let etag = answer.e_tag().unwrap_or_default().to_owned();
-        Ok(Sent { number, etag, crc64, len })
+        Ok(Sent { number, etag, crc64: Some(crc64), len })
+    }
+
+    /// S3's name for the upload, which starts with the first question for it.
+    pub(super) async fn id(&self, calls: &Calls) -> Result<&String> {
+        self.id.get_or_try_init(|| self.create(calls)).await
     }
 
     async fn create(&self, calls: &Calls) -> Result<String> {
@@ -129,6 +157,15 @@ impl Shared {
         }
     }
 
+    /// Ends the upload without an object, once no part of it is under way. Nobody is left to tell
+    /// of a failure; `sweep` finds what this could not remove.
+    pub(super) async fn give_up(&self, calls: &Calls) {
+        if let Some(id) = self.id.get() {
+            let _ = abort(calls, &self.target, id).await;
+        }
+        let _ = self.abort_twins(calls).await;
+    }
+
     /// Ends uploads to this very key whose names got lost on the way.
     pub(super) async fn abort_twins(&self, calls: &Calls) -> Result<()> {
         if !self.twins.load(Relaxed) {
@@ -142,19 +179,21 @@ impl Shared {
         Ok(())
     }
 
+    /// Makes one object of the parts; gives the CRC-64/NVME that S3 tells of it. `crc64` is what it
+    /// must be, where that is known.
     pub(super) async fn complete(
         &self,
         calls: &Calls,
         sent: &[Sent],
-        crc64: u64,
+        crc64: Option<u64>,
         len: u64,
-    ) -> Result<()> {
+    ) -> Result<Option<u64>> {
         let (name, target) = (self.target.name(), &self.target);
         let parts = sent.iter().map(|part| {
             CompletedPart::builder()
                 .part_number(part.number as i32)
                 .e_tag(&part.etag)
-                .checksum_crc64_nvme(encoded(part.crc64))
+                .set_checksum_crc64_nvme(part.crc64.map(encoded))
                 .build()
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
@@ -169,25 +208,28 @@ impl Shared {
                     .upload_id(id)
                     .multipart_upload(parts.clone())
                     .checksum_type(ChecksumType::FullObject)
-                    .checksum_crc64_nvme(encoded(crc64))
+                    .set_checksum_crc64_nvme(crc64.map(encoded))
                     .set_request_payer(calls.payer());
                 async move {
                     match request.send().await.map_err(Fault::from) {
-                        Ok(_) => Ok(None),
-                        Err(fault) if fault.code == "NoSuchUpload" => Ok(Some(fault)),
+                        Ok(done) => Ok(Ok(done)),
+                        Err(fault) if fault.code == "NoSuchUpload" => Ok(Err(fault)),
                         Err(fault) => Err(fault),
                     }
                 }
             })
             .await?;
-        let Some(gone) = done else { return Ok(()) };
+        let gone = match done {
+            Ok(done) => return Ok(done.checksum_crc64_nvme().and_then(decoded)),
+            Err(gone) => gone,
+        };
         // The answer to an earlier try may have been lost: then the object is there.
         if unknown
             && let Ok(found) = head(calls, target).await
             && found.len == len
-            && found.crc64nvme.is_none_or(|found| found == crc64)
+            && found.crc64nvme.is_none_or(|found| crc64.is_none_or(|crc64| found == crc64))
         {
-            return Ok(());
+            return Ok(found.crc64nvme);
         }
         Err(gone.error("CompleteMultipartUpload", &name))
     }

@@ -15,6 +15,7 @@ use crate::{Object, Result};
 pub(super) struct S3Object {
     s3: S3,
     pinned: Pinned,
+    crc64nvme: Option<u64>,
     window: Mutex<Window>,
 }
 
@@ -37,8 +38,8 @@ struct Window {
 }
 
 impl S3Object {
-    pub(super) fn new(s3: S3, pinned: Pinned) -> Self {
-        Self { s3, pinned, window: Mutex::default() }
+    pub(super) fn new(s3: S3, pinned: Pinned, crc64nvme: Option<u64>) -> Self {
+        Self { s3, pinned, crc64nvme, window: Mutex::default() }
     }
 
     /// Straight into the caller's buffer.
@@ -86,6 +87,10 @@ impl Object for S3Object {
 
     fn version(&self) -> Option<String> {
         self.pinned.etag.clone()
+    }
+
+    fn crc64nvme(&self) -> Option<u64> {
+        self.crc64nvme
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {

@@ -43,6 +43,9 @@ pub struct S3Options {
     pub max_bandwidth: Option<f64>,
     /// Least bytes of a part of an upload. Default 8 MiB; S3 takes no less than 5 MiB.
     pub part: u64,
+    /// Longest object that S3 copies in one request, and least bytes of a part of those that it copies
+    /// in several. Default 256 MiB, which takes it seconds; S3 takes 5 MiB to 5 GiB.
+    pub copy_part: u64,
     /// Storage class of new objects: `STANDARD_IA`. Default: the bucket's.
     pub storage_class: Option<String>,
     /// Encryption of new objects. Default: the bucket's.
@@ -106,6 +109,7 @@ impl Default for S3Options {
             max_requests: None,
             max_bandwidth: None,
             part: 8 << 20,
+            copy_part: 256 << 20,
             storage_class: None,
             encryption: None,
             acl: None,

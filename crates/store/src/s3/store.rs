@@ -1,11 +1,12 @@
 //! A prefix of a bucket as a store.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::connect::S3;
 use super::copy::copy;
 use super::list::list;
-use super::multipart::{abort, unfinished};
+use super::multipart::{LEAST_PART, abort, unfinished};
 use super::object::S3Object;
 use super::put::{Target, doubts, head, put, remove, swap};
 use super::upload::S3Upload;
@@ -87,11 +88,20 @@ impl Store for S3Store {
         let found = self.s3.revive()?.wait(head(self.s3.calls(), &target))?;
         let etag =
             found.etag.ok_or_else(|| Error::invalid(target.name(), "the server tells no ETag"))?;
-        Ok(Box::new(S3Object::new(self.s3.clone(), target.pinned(found.len, &etag))))
+        let pinned = target.pinned(found.len, &etag);
+        Ok(Box::new(S3Object::new(self.s3.clone(), pinned, found.crc64nvme)))
     }
 
     fn create(&self, key: &str, len: Option<u64>) -> Result<Box<dyn Upload>> {
         Ok(Box::new(S3Upload::new(&self.s3, self.target(key)?, len)))
+    }
+
+    fn create_around(&self, key: &str, len: u64, copies: &[Range<u64>]) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(S3Upload::around(&self.s3, self.target(key)?, len, copies)))
+    }
+
+    fn least_copy(&self) -> Option<u64> {
+        Some(LEAST_PART.min(self.s3.calls().options.part))
     }
 
     fn put(&self, key: &str, bytes: &[u8], mode: PutMode) -> Result<()> {
@@ -100,16 +110,13 @@ impl Store for S3Store {
         self.s3.wait(put(self.s3.calls(), &target, bytes, mode))
     }
 
-    /// By a request that carries no bytes, where both lie with the same service.
+    /// By requests that carry no bytes, where both lie with the same service.
     fn copy(&self, key: &str, from: &Address) -> Result<Option<Copied>> {
-        let Address::S3 { endpoint, bucket, key: from } = from else { return Ok(None) };
-        if *endpoint != self.s3.endpoint() {
-            return Ok(None);
-        }
-        let from = Target { bucket: bucket.clone(), key: from.clone() };
+        let Some(from) = self.s3.beside(from) else { return Ok(None) };
         self.s3.revive()?.wait(async {
             let found = head(self.s3.calls(), &from).await?;
-            let etag = found.etag.unwrap_or_default();
+            // Parts of two versions would make a third.
+            let Some(etag) = found.etag else { return Ok(None) };
             copy(self.s3.calls(), &self.target(key)?, &from.pinned(found.len, &etag)).await
         })
     }

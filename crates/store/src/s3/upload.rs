@@ -1,24 +1,21 @@
 //! Objects in the making: ranges gather into parts, parts are sent while others fill.
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use shardpack_formats::combine_crc64;
 use tokio::task::JoinHandle;
 
 use super::backlog::Buffer;
 use super::connect::S3;
-use super::multipart::{Sent, Shared, abort};
+use super::copy::every_part;
+use super::cuts::Cuts;
+use super::multipart::{MOST_PARTS, Sent, Shared, whole};
 use super::put::{Target, crc64nvme, put};
-use crate::{Error, PutMode, Result, Upload};
-
-/// Parts of an object at most: S3's limit.
-const MOST_PARTS: u64 = 10_000;
-/// Parts of an object whose length nobody knows yet are so many times as long: 160 GB then fit into
-/// the parts there may be.
-const UNKNOWN: u64 = 2;
+use crate::{Address, Error, PutMode, Result, Upload};
 
 /// An object in the making.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ pub(super) struct S3Upload {
     s3: S3,
     shared: Arc<Shared>,
     len: Option<u64>,
-    part: u64,
+    cuts: Cuts,
     state: Mutex<State>,
 }
 
@@ -34,6 +31,7 @@ pub(super) struct S3Upload {
 struct State {
     filling: BTreeMap<u64, Part>,
     sending: Vec<JoinHandle<Option<Sent>>>,
+    copied: Vec<Sent>,
     received: u64,
     sealed: bool,
 }
@@ -46,14 +44,19 @@ struct Part {
 
 impl S3Upload {
     pub(super) fn new(s3: &S3, target: Target, len: Option<u64>) -> Self {
-        let least = s3.calls().options.part;
-        let part = match len {
-            Some(len) if len.div_ceil(MOST_PARTS) <= least => least,
-            Some(len) => len.div_ceil(MOST_PARTS).next_multiple_of(1 << 20),
-            None => UNKNOWN * least,
-        };
-        let shared = Shared::new(target);
-        Self { s3: s3.clone(), shared: Arc::new(shared), len, part, state: Mutex::default() }
+        let cuts = Cuts::even(len, s3.calls().options.part);
+        Self::cut(s3, target, len, cuts)
+    }
+
+    /// An object of which these ranges are to be copied.
+    pub(super) fn around(s3: &S3, target: Target, len: u64, copies: &[Range<u64>]) -> Self {
+        let cuts = Cuts::around(len, s3.calls().options.part, copies);
+        Self::cut(s3, target, Some(len), cuts)
+    }
+
+    fn cut(s3: &S3, target: Target, len: Option<u64>, cuts: Cuts) -> Self {
+        let shared = Arc::new(Shared::new(target));
+        Self { s3: s3.clone(), shared, len, cuts, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,14 +65,6 @@ impl S3Upload {
 
     fn invalid(&self, reason: String) -> Error {
         Error::invalid(self.shared.target.name(), reason)
-    }
-
-    /// Length of a part that is not the last one of an object of unknown length.
-    fn part_len(&self, index: u64) -> u64 {
-        match self.len {
-            Some(len) => self.part.min(len - index * self.part),
-            None => self.part,
-        }
     }
 
     /// Sends a part, behind the caller's back.
@@ -86,7 +81,7 @@ impl S3Upload {
 
     /// Bytes of the object, which all fit into one part: one request then.
     async fn put_whole(&self, bytes: Bytes, crc64: Option<u64>) -> Result<()> {
-        self.shared.check(crc64, crc64nvme(&bytes))?;
+        self.shared.check(crc64, Some(crc64nvme(&bytes)))?;
         put(self.s3.calls(), &self.shared.target, bytes, PutMode::Replace).await
     }
 
@@ -94,9 +89,9 @@ impl S3Upload {
     async fn complete(
         &self,
         parts: Vec<JoinHandle<Option<Sent>>>,
+        mut sent: Vec<Sent>,
         crc64: Option<u64>,
     ) -> Result<()> {
-        let mut sent = Vec::with_capacity(parts.len());
         for part in parts {
             let joined = part.await;
             sent.extend(
@@ -108,12 +103,9 @@ impl S3Upload {
             return Err(error);
         }
         sent.sort_unstable_by_key(|part| part.number);
-        let (whole, len) = sent.iter().fold((0, 0), |(crc, len), part| match len {
-            0 => (part.crc64, part.len),
-            _ => (combine_crc64(crc, part.crc64, part.len), len + part.len),
-        });
+        let (whole, len) = whole(&sent);
         self.shared.check(crc64, whole)?;
-        self.shared.complete(self.s3.calls(), &sent, whole, len).await
+        self.shared.complete(self.s3.calls(), &sent, whole, len).await.map(|_| ())
     }
 }
 
@@ -125,10 +117,9 @@ impl Upload for S3Upload {
                 self.invalid(format!("{} bytes at {offset} lie beyond its end", bytes.len()))
             );
         };
-        if self.len.is_none() && end.div_ceil(self.part) > MOST_PARTS {
-            return Err(
-                self.invalid(format!("longer than {MOST_PARTS} parts of {} bytes", self.part))
-            );
+        if self.len.is_none() && self.cuts.at(end.saturating_sub(1)) >= MOST_PARTS {
+            let part = self.cuts.range(0).end;
+            return Err(self.invalid(format!("longer than {MOST_PARTS} parts of {part} bytes")));
         }
         let backlog = &self.s3.calls().backlog;
         let (mut at, mut rest) = (offset, bytes);
@@ -137,8 +128,9 @@ impl Upload for S3Upload {
                 return Err(error);
             }
             backlog.wait();
-            let index = at / self.part;
-            let (from, whole) = (at % self.part, self.part_len(index));
+            let index = self.cuts.at(at);
+            let range = self.cuts.range(index);
+            let (from, whole) = (at - range.start, range.end - range.start);
             let n = rest.len().min((whole - from) as usize);
             let mut state = self.state();
             let part = state
@@ -167,13 +159,39 @@ impl Upload for S3Upload {
         Ok(())
     }
 
+    fn copy_at(
+        &self,
+        offset: u64,
+        from: &Address,
+        version: &str,
+        range: Range<u64>,
+    ) -> Result<Option<u64>> {
+        let Some(from) = self.s3.beside(from) else { return Ok(None) };
+        let to = offset..offset.saturating_add(range.end.saturating_sub(range.start));
+        let Some(parts) = self.cuts.parts(&to) else { return Ok(None) };
+        let pieces = parts.map(|index| {
+            let part = self.cuts.range(index);
+            (index + 1, part.start - offset + range.start..part.end - offset + range.start)
+        });
+        let from = from.pinned(range.end, version);
+        let copied = every_part(self.s3.calls(), &self.shared, &from, pieces);
+        let Some(copied) = self.s3.wait(copied)? else { return Ok(None) };
+        // Without the checksum of every part nobody could tell that of the object.
+        let (Some(crc64), len) = whole(&copied) else { return Ok(None) };
+        let mut state = self.state();
+        state.copied.extend(copied);
+        state.received += len;
+        Ok(Some(crc64))
+    }
+
     fn seal(self: Box<Self>, len: u64, crc64nvme: Option<u64>) -> Result<()> {
         let mut state = self.state();
         if state.received != len || self.len.is_some_and(|declared| declared != len) {
             let reason = format!("sealed at {len} bytes, {} were written", state.received);
             return Err(self.invalid(reason));
         }
-        if state.sending.is_empty() && state.filling.len() <= 1 {
+        let begun = self.shared.id.get().is_some() || !state.sending.is_empty();
+        if !begun && state.filling.len() <= 1 {
             let only = state.filling.pop_first();
             let bytes = only.map_or_else(Bytes::new, |(_, part)| Bytes::from_owner(part.bytes));
             let done = self.s3.wait(self.put_whole(bytes, crc64nvme));
@@ -183,8 +201,8 @@ impl Upload for S3Upload {
         while let Some((index, part)) = state.filling.pop_first() {
             self.send(&mut state, index, part);
         }
-        let parts = std::mem::take(&mut state.sending);
-        self.s3.wait(self.complete(parts, crc64nvme))?;
+        let (parts, copied) = (mem::take(&mut state.sending), mem::take(&mut state.copied));
+        self.s3.wait(self.complete(parts, copied, crc64nvme))?;
         state.sealed = true;
         self.s3.wait(self.shared.abort_twins(self.s3.calls()))
     }
@@ -194,8 +212,8 @@ impl S3Upload {
     /// False for the only part of an object, which seals it in one request.
     fn needs_parts(&self, state: &State, index: u64) -> bool {
         let only = match self.len {
-            Some(len) => len <= self.part,
-            None => index == 0 && state.received <= self.part,
+            Some(_) => self.cuts.one(),
+            None => index == 0 && state.received <= self.cuts.range(0).end,
         };
         !only
     }
@@ -209,16 +227,12 @@ impl Drop for S3Upload {
             return;
         }
         self.shared.failed.store(true, Relaxed);
-        let sending = std::mem::take(&mut state.sending);
+        let sending = mem::take(&mut state.sending);
         self.s3.wait(async {
             for part in sending {
                 let _ = part.await; // an abort does not stop parts that are under way
             }
-            // Nobody is left to tell; `sweep` finds what this could not remove.
-            if let Some(id) = self.shared.id.get() {
-                let _ = abort(self.s3.calls(), &self.shared.target, id).await;
-            }
-            let _ = self.shared.abort_twins(self.s3.calls()).await;
+            self.shared.give_up(self.s3.calls()).await;
         });
     }
 }

@@ -15,6 +15,7 @@ use shardpack_testkit::store_suite::{pattern, store_suite, store_suite_without_c
 
 mod bucket;
 mod cached;
+mod copying;
 mod faults;
 mod listing;
 mod reading;

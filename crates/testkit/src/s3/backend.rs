@@ -82,7 +82,7 @@ impl S3 for Backend {
         if let Some(tagging) = &object.attributes.tagging {
             output.tag_count = i32::try_from(tagging.split('&').count()).ok();
         }
-        if view.whole && input.checksum_mode.is_some() {
+        if view.whole && input.checksum_mode.is_some() && self.0.tells() {
             output.checksum_type = Some(object.checksum.extent.name().to_owned().into());
             tell!(output, object.checksum.algorithm, object.checksum.value.clone());
         }
@@ -103,7 +103,7 @@ impl S3 for Backend {
         describe!(output, object);
         view.describe(&mut output.content_length, &mut output.content_range);
         output.parts_count = view.parts;
-        if view.whole && input.checksum_mode.is_some() {
+        if view.whole && input.checksum_mode.is_some() && self.0.tells() {
             output.checksum_type = Some(object.checksum.extent.name().to_owned().into());
             tell!(output, object.checksum.algorithm, object.checksum.value.clone());
         }
@@ -236,6 +236,13 @@ impl S3 for Backend {
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
         multipart::upload_part(&self.0, request).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> Answer<UploadPartCopyOutput> {
+        copy::upload_part_copy(&self.0, request)
     }
 
     async fn complete_multipart_upload(

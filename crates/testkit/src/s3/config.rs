@@ -62,6 +62,7 @@ pub(super) struct Shared {
     pub(super) latency: AtomicU64, // nanoseconds
     pub(super) ignore_conditions: AtomicBool,
     pub(super) ignore_checksums: AtomicBool,
+    pub(super) hide_checksums: AtomicBool,
 }
 
 /// Takes a lock. What it guards is changed in one step, so a panic elsewhere leaves it whole.

@@ -26,7 +26,8 @@ pub enum Fault {
     /// The header is right, the body this many bytes shorter, then the connection is closed.
     ShortBody(usize),
     /// Answered as if all were well, but only the first half is stored. For PutObject, UploadPart,
-    /// CompleteMultipartUpload and CopyObject; ETag and checksums stay those of what was sent.
+    /// UploadPartCopy, CompleteMultipartUpload and CopyObject; ETag and checksums stay those of what was
+    /// sent.
     Truncated,
     /// As `Truncated`, with zeros for every byte.
     Zeroed,

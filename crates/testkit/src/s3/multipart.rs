@@ -7,7 +7,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::assembly::{assemble, check};
 use super::backend::{Answer, fault, malformed};
-use super::checksum::{Algorithm, Extent, Sent, base64, fingerprint, hex, sent, tell};
+use super::checksum::{Algorithm, Extent, Sent, base64, hex, sent, tell};
 use super::config::{Shared, lock};
 use super::faults::Fault;
 use super::objects::{Conditions, Part, Upload, attributes, no_such_upload, now};
@@ -72,13 +72,7 @@ pub(super) async fn upload_part(
     mut request: S3Request<UploadPartInput>,
 ) -> Answer<UploadPartOutput> {
     let fault = fault(&request);
-    let number = request.input.part_number;
-    if !(1..=10_000).contains(&number) {
-        return Err(s3_error!(
-            InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive"
-        ));
-    }
+    let number = numbered(request.input.part_number)?;
     let checksums = sent!(request.input);
     let body = request.input.body.take();
     let announced = request.input.checksum_algorithm.take();
@@ -89,24 +83,25 @@ pub(super) async fn upload_part(
     let expected = lock(&shared.state).bucket(&bucket)?.upload(&key, &upload_id)?.checksum;
     let algorithm = agree(expected, sent.as_ref())?;
 
-    let etag = fingerprint(&bytes, shared.config.md5);
-    let digest = algorithm.digest(&bytes);
-    let mut output =
-        UploadPartOutput { e_tag: Some(ETag::Strong(hex(&etag))), ..Default::default() };
+    let part = Part::new(bytes, shared.config.md5, algorithm);
+    let mut output = UploadPartOutput { e_tag: Some(part.tag()), ..Default::default() };
     if expected.is_some() {
-        tell!(output, algorithm, base64(&digest));
+        tell!(output, algorithm, base64(&part.digest));
     }
-    let len = bytes.len() as u64;
-    let stored = Fault::damage(fault.as_ref(), bytes);
     let mut state = lock(&shared.state);
-    let upload = state.bucket(&bucket)?.upload(&key, &upload_id)?;
-    match stored {
-        Some(bytes) => {
-            upload.parts.insert(number, Part { bytes, len, etag, digest, modified: now() })
-        }
-        None => upload.parts.remove(&number),
-    };
+    state.bucket(&bucket)?.upload(&key, &upload_id)?.keep(number, part, fault.as_ref());
     Ok(S3Response::new(output))
+}
+
+/// A part's number, if it may be one.
+pub(super) fn numbered(number: i32) -> S3Result<i32> {
+    match number {
+        1..=10_000 => Ok(number),
+        _ => Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive"
+        )),
+    }
 }
 
 /// The algorithm of a part: that of its upload, which a part must not contradict.
@@ -174,7 +169,9 @@ pub(super) fn complete(
         checksum_type: Some(object.checksum.extent.name().to_owned().into()),
         ..Default::default()
     };
-    tell!(output, object.checksum.algorithm, object.checksum.value.clone());
+    if shared.tells() {
+        tell!(output, object.checksum.algorithm, object.checksum.value.clone());
+    }
     let mut state = lock(&shared.state);
     let bucket = state.bucket(&input.bucket)?;
     let id = (input.key, input.upload_id);

@@ -9,6 +9,7 @@ use s3s::dto::{ETag, ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
 use super::checksum::{Algorithm, Checksum, Extent, fingerprint, hex};
+use super::faults::Fault;
 
 /// An object as it is stored.
 #[derive(Clone, Debug)]
@@ -167,6 +168,24 @@ pub(super) struct Part {
     pub(super) modified: SystemTime,
 }
 
+impl Part {
+    /// A part of an upload that is checked with `algorithm`.
+    pub(super) fn new(bytes: Bytes, md5: bool, algorithm: Algorithm) -> Self {
+        Self {
+            len: bytes.len() as u64,
+            etag: fingerprint(&bytes, md5),
+            digest: algorithm.digest(&bytes),
+            modified: now(),
+            bytes,
+        }
+    }
+
+    /// Its ETag for an answer.
+    pub(super) fn tag(&self) -> ETag {
+        ETag::Strong(hex(&self.etag))
+    }
+}
+
 /// A bucket. Keys are in the order of their UTF-8 bytes, as S3 lists them.
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -199,6 +218,16 @@ impl State {
     pub(super) fn object(&mut self, bucket: &str, key: &str) -> S3Result<Arc<Object>> {
         let object = self.bucket(bucket)?.objects.get(key).cloned();
         object.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+    }
+}
+
+impl Upload {
+    /// Keeps a part, or what a fault leaves of it.
+    pub(super) fn keep(&mut self, number: i32, part: Part, fault: Option<&Fault>) {
+        match Fault::damage(fault, part.bytes.clone()) {
+            Some(bytes) => self.parts.insert(number, Part { bytes, ..part }),
+            None => self.parts.remove(&number),
+        };
     }
 }
 

@@ -1,4 +1,4 @@
-//! What comes with a request: its body, its checksums, its conditions.
+//! What comes with a request, and what of it counts: its body, its checksums, its conditions.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -15,6 +15,11 @@ impl Shared {
     /// The conditions, unless the server is one that does not know them.
     pub(super) fn heed(&self, conditions: Conditions) -> Conditions {
         if self.ignore_conditions.load(Relaxed) { Conditions::default() } else { conditions }
+    }
+
+    /// Whether checksums are told, unless the server is one that keeps none.
+    pub(super) fn tells(&self) -> bool {
+        !self.hide_checksums.load(Relaxed)
     }
 
     /// Reads a body to its end and checks it. The checksum that came with it, beside the bytes.

@@ -93,6 +93,7 @@ impl S3Server {
             latency: AtomicU64::new(0),
             ignore_conditions: AtomicBool::new(false),
             ignore_checksums: AtomicBool::new(false),
+            hide_checksums: AtomicBool::new(false),
         });
         let mut service = S3ServiceBuilder::new(Backend(shared.clone()));
         service.set_auth(Keys(Arc::clone(&shared.loans)));
@@ -257,6 +258,11 @@ impl S3Server {
     /// Whether wrong checksums are accepted.
     pub fn ignore_checksums(&self, ignore: bool) {
         self.shared.ignore_checksums.store(ignore, Relaxed);
+    }
+
+    /// Whether nothing is told of the checksums of objects and of copies, as by servers that keep none.
+    pub fn hide_checksums(&self, hide: bool) {
+        self.shared.hide_checksums.store(hide, Relaxed);
     }
 
     /// Cuts all connections and refuses new ones. What was stored stays.

@@ -69,7 +69,7 @@ pub fn overlay(
     let expected = proof::expected(&prepared.0, &*prepared.2);
     let (over, inner) = (source.over()?, source.source());
     let without = prepared.0.catalog.map_or(0, |catalog| catalog.bare().len() as u64);
-    let pack = run(inner, prepared, store, &options, progress, &|manifest| {
+    let pack = run((inner, None), prepared, store, &options, progress, &|manifest| {
         proof::same(expected, manifest.digest)?;
         inner.unchanged()
     })?;

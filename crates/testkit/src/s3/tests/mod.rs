@@ -1,5 +1,6 @@
 //! The server as the AWS SDK sees it.
 
+mod copies;
 mod faults;
 mod life;
 mod listing;

@@ -15,7 +15,7 @@ fn start() -> S3Server {
     S3Server::start_with(S3Config { least_part: 0, ..S3Config::default() })
 }
 
-async fn create(client: &Client, key: &str) -> String {
+pub(super) async fn create(client: &Client, key: &str) -> String {
     let create = client.create_multipart_upload().bucket(B).key(key);
     let create = create.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
     let created = create.checksum_type(ChecksumType::FullObject).send().await.expect("an upload");
@@ -34,7 +34,7 @@ async fn upload(
     part.body(bytes.to_vec().into()).send().await
 }
 
-fn complete(client: &Client, key: &str, id: &str, parts: &[(i32, String)]) -> Complete {
+pub(super) fn complete(client: &Client, key: &str, id: &str, parts: &[(i32, String)]) -> Complete {
     let part = |(number, tag): &(i32, String)| {
         CompletedPart::builder().part_number(*number).e_tag(tag).build()
     };
@@ -45,7 +45,12 @@ fn complete(client: &Client, key: &str, id: &str, parts: &[(i32, String)]) -> Co
 }
 
 /// Uploads `bodies` as parts 1, 2, ...
-async fn parts(client: &Client, key: &str, id: &str, bodies: &[&[u8]]) -> Vec<(i32, String)> {
+pub(super) async fn parts(
+    client: &Client,
+    key: &str,
+    id: &str,
+    bodies: &[&[u8]],
+) -> Vec<(i32, String)> {
     let mut parts = Vec::new();
     for (number, body) in (1..).zip(bodies) {
         let part = upload(client, key, id, number, body).await.expect("a part");
@@ -54,7 +59,7 @@ async fn parts(client: &Client, key: &str, id: &str, bodies: &[&[u8]]) -> Vec<(i
     parts
 }
 
-fn crc64(bytes: &[u8]) -> String {
+pub(super) fn crc64(bytes: &[u8]) -> String {
     base64(&Algorithm::Crc64Nvme.digest(bytes))
 }
 
