@@ -116,12 +116,15 @@ fn print(report: &AuditReport, output: &mut Output) -> Result<()> {
 /// The samples of a kind that have names.
 fn found(kind: &str, first: &[Seen], all: u64, output: &mut Output) -> Result<()> {
     for seen in first {
+        let ranks = match &*seen.ranks {
+            [] => String::new(), // nobody knows which host's it was
+            ranks => format!(": {}", ranks.join(", ")),
+        };
         output.line(&format!(
-            "{kind}: {:?} at position {}, seen {}: {}",
+            "{kind}: {:?} at position {}, seen {}{ranks}",
             seen.key,
             seen.position,
-            times(seen.times),
-            seen.ranks.join(", ")
+            times(seen.times)
         ))?;
     }
     match all.saturating_sub(first.len() as u64) {

@@ -137,8 +137,8 @@ impl Channel {
             }
             (RecordWrapper::None, Ok((manifest, indexes))) => {
                 options.split = self.split(&manifest, &options);
-                let hosts = self.is_sharded().then(|| self.hosts());
-                Contents::Dataset { manifest: Box::new(manifest), indexes, hosts }
+                let host = self.is_sharded().then(|| self.host());
+                Contents::Dataset { manifest: Box::new(manifest), indexes, host }
             }
             (RecordWrapper::None, Err(Error::NotFound(looked))) if options.digest.is_none() => {
                 match &options.format {

@@ -59,7 +59,7 @@ mod quality;
 pub(crate) mod random;
 mod sequence;
 mod shards;
-mod share;
+pub(crate) mod share;
 mod shuffle;
 mod state;
 mod subset;
@@ -295,6 +295,15 @@ impl Plan {
     /// Whether places next to each other in the order are nowhere near each other in shards.
     pub(crate) fn is_exact(&self) -> bool {
         self.options.shuffle == Shuffle::Exact
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.options.seed
+    }
+
+    /// The shards.
+    pub(crate) fn shards(&self) -> &Arc<Shards> {
+        &self.shards
     }
 
     /// Samples of an epoch.

@@ -53,6 +53,7 @@ mod passage;
 mod promises;
 mod queue;
 mod record;
+mod replay;
 mod samples;
 mod streamed;
 mod tap;
@@ -69,6 +70,7 @@ pub use contents::Contents;
 pub use objects::Objects;
 pub use promises::{Promises, Resume};
 pub(crate) use record::StreamRecord;
+pub(crate) use replay::Replay;
 pub use samples::StreamSamples;
 pub use streamed::Streamed;
 

@@ -9,7 +9,9 @@ use shardpack_manifest::{Digest, SampleHasher};
 use super::Stop;
 use super::queue::{Batch, Queue};
 use super::streamed::{Inner, Start};
+use super::window::Room;
 use super::work::Work;
+use crate::coverage::{Delivered, Progress, pass};
 use crate::plan::{Share, State};
 use crate::{Error, Result, Sample, Stats};
 
@@ -24,6 +26,7 @@ pub struct StreamSamples {
     inner: Arc<Inner>,
     start: Start,
     share: Option<Share>,
+    room: Room,
     queue: Arc<Queue>,
     stop: Stop,
     /// The process that the thread lives in; none before it is started.
@@ -31,6 +34,12 @@ pub struct StreamSamples {
     batch: std::vec::IntoIter<Result<Sample>>,
     /// Steps of the share that are gone.
     taken: u64,
+    /// Tells this iterator from every other of the process.
+    pass: u64,
+    /// Shards of the plan, in the order in which they came so far.
+    shards: Vec<u32>,
+    /// Positions whose own sample was damaged, among those that came so far.
+    lost: Vec<u64>,
     over: bool,
     digest: Digest,
     hasher: SampleHasher,
@@ -43,6 +52,7 @@ impl StreamSamples {
         let stats = Stats { quarantined, ..Stats::default() };
         Self {
             share: inner.share(start.cursor),
+            room: inner.room(start.cursor),
             queue: Arc::new(Queue::new(inner.memory())),
             inner,
             start,
@@ -50,6 +60,9 @@ impl StreamSamples {
             process: None,
             batch: Vec::new().into_iter(),
             taken: start.skip,
+            pass: pass(),
+            shards: Vec::new(),
+            lost: Vec::new(),
             over: false,
             digest: Digest::default(),
             hasher: SampleHasher::default(),
@@ -79,6 +92,14 @@ impl StreamSamples {
         self.digest
     }
 
+    /// For a log of what was consumed; none without a manifest.
+    pub(crate) fn progress(&self) -> Option<Progress<'_>> {
+        let Self { share, start, room, pass, taken, lost, shards, .. } = self;
+        let stream = Delivered { skip: start.skip, window: room.most as u64, shards };
+        let (plan, share) = (&self.inner.planned()?.plan, share.as_ref()?);
+        Some(Progress { plan, share, pass: *pass, taken: *taken, lost, stream: Some(stream) })
+    }
+
     /// Waits for the next batch; none at the end.
     fn load(&mut self) -> Result<Option<Batch>> {
         let process = std::process::id();
@@ -99,8 +120,9 @@ impl StreamSamples {
     }
 
     fn begin(&mut self, process: u32) -> Result<()> {
+        let Self { start, room, .. } = *self;
         let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
-        let work = Work { inner: Arc::clone(&self.inner), start: self.start, queue, stop };
+        let work = Work { inner: Arc::clone(&self.inner), start, room, queue, stop };
         let span = self.inner.span(self.start.cursor.epoch);
         let name = "shardpack-stream".to_owned();
         thread::Builder::new()
@@ -120,6 +142,8 @@ impl StreamSamples {
             self.stats.windows += 1;
             self.stats.bytes += batch.read;
             self.stats.skipped.extend(batch.skipped);
+            self.lost.extend(batch.lost);
+            self.shards.extend(batch.shards);
             self.batch = batch.samples.into_iter();
         }
     }

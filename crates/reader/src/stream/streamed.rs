@@ -7,6 +7,7 @@ use super::deal::Rule;
 use super::known::Known;
 use super::window::Room;
 use super::{Contents, Promises, Source, StreamSamples};
+use crate::coverage::Origin;
 use crate::plan::{Cursor, MAX_WINDOW, Part, Plan, Share, Shuffle, State};
 use crate::{Damage, Error, ReadOptions, Result};
 
@@ -94,7 +95,7 @@ impl Streamed {
     /// What holds for its samples.
     pub fn promises(&self) -> Promises {
         match &self.0.contents {
-            Read::Known(planned) if planned.hosts.is_some() => Promises::SHARDED,
+            Read::Known(planned) if planned.host.is_some() => Promises::SHARDED,
             Read::Known(_) => Promises::STREAMED,
             Read::Foreign(_) => Promises::FOREIGN,
         }
@@ -108,6 +109,15 @@ impl Streamed {
     /// What the manifest says, and the plan over it; none without a manifest.
     pub(crate) fn known(&self) -> Option<(&Known, &Plan)> {
         self.0.planned().map(|planned| (&planned.known, &planned.plan))
+    }
+
+    /// For a log of what was consumed; none without a manifest.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let planned = self.0.planned()?;
+        let Start { cursor, skip } = self.0.start;
+        let host = planned.host.as_ref().map(|(host, _)| *host);
+        let state = self.0.state(cursor, skip)?;
+        Some(Origin { part: planned.plan.part(), host, state, streamed: true })
     }
 
     /// Where it starts: the epoch, and how many of its positions are gone.
@@ -132,7 +142,7 @@ impl Start {
         let cursor = planned.plan.start();
         let Some(state) = state else { return Ok(Self { cursor, skip: 0 }) };
         state.check()?;
-        if planned.hosts.is_some() && state.consumed > 0 {
+        if planned.host.is_some() && state.consumed > 0 {
             return Err(Error::state(
                 "saved in the middle of an epoch of shards that a service divides among hosts: \
                  nothing says that this host gets the same ones again; only states between epochs \
@@ -170,13 +180,7 @@ impl Inner {
         let Inner { rank, world, .. } = *self;
         match self.planned() {
             None => Rule::Turn { rank, world, next: 0 },
-            Some(Planned { plan, hosts, .. }) => {
-                let share = plan.share(cursor);
-                match hosts {
-                    None => Rule::Plan(share),
-                    Some((_, shards)) => Rule::Host { share, shards: Arc::clone(shards), next: 0 },
-                }
-            }
+            Some(Planned { plan, host, .. }) => Rule::new(plan, plan.share(cursor), host.is_some()),
         }
     }
 

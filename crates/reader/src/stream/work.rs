@@ -12,7 +12,7 @@ use super::passage::Passage;
 use super::queue::{Outbox, Queue};
 use super::record::Origin;
 use super::streamed::{Inner, Start};
-use super::window::Window;
+use super::window::{Room, Window};
 use super::{Stop, Streams};
 use crate::pipe::Stalled;
 use crate::plan::SampleId;
@@ -26,6 +26,7 @@ const BUFFER: usize = 256 << 10;
 pub(super) struct Work {
     pub(super) inner: Arc<Inner>,
     pub(super) start: Start,
+    pub(super) room: Room,
     pub(super) queue: Arc<Queue>,
     pub(super) stop: Stop,
 }
@@ -51,7 +52,7 @@ impl Work {
         let Start { cursor, skip } = self.start;
         let inner = &*self.inner;
         let (seed, epoch, rank) = inner.seed_of(cursor.epoch);
-        let window = Window::new(inner.room(cursor), seed, epoch, rank);
+        let window = Window::new(self.room, seed, epoch, rank);
         let mut dealer = Dealer::new(inner.rule(cursor), window, outbox, inner.damage(), skip);
         let mut streams = inner.source.epoch(cursor.epoch, &self.stop)?;
         match &inner.contents {
