@@ -88,7 +88,13 @@ impl Attempt<'_> {
 
 impl Log {
     fn start(&self) -> Place {
-        self.passes.first().map_or(self.begins, |pass| pass.begins(self.stride()))
+        // Of a stream that goes on behind a mix, ranks have not passed over equally many steps.
+        let tells = |pass: &&Pass| {
+            let Cursor { epoch, consumed } = pass.start;
+            pass.skip() == 0 || (epoch, consumed) != (self.begins.cursor.epoch, self.begins.base)
+        };
+        let first = self.passes.first().filter(tells);
+        first.map_or(self.begins, |pass| pass.begins(self.stride()))
     }
 
     /// Host, rank and worker.
@@ -157,7 +163,10 @@ impl Walk<'_> {
     /// Steps of its rank from here on are undone.
     pub(super) fn last(&self) -> u64 {
         match self.is_gone_on_from() {
-            true => (self.limit.cursor.consumed - self.limit.base) / self.stride(),
+            true => {
+                let past = self.limit.cursor.consumed.saturating_sub(self.first());
+                past.div_ceil(self.stride())
+            }
             false => u64::MAX,
         }
     }

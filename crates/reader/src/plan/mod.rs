@@ -301,9 +301,19 @@ impl Plan {
         self.options.seed
     }
 
+    /// The same from another place on.
+    pub(crate) fn starting_at(self, start: Cursor) -> Self {
+        Self { start, ..self }
+    }
+
     /// The shards.
     pub(crate) fn shards(&self) -> &Arc<Shards> {
         &self.shards
+    }
+
+    /// Positions of an epoch.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Samples of an epoch.

@@ -8,11 +8,10 @@ use shardpack_manifest::{Digest, SampleHasher};
 
 use super::Stop;
 use super::queue::{Batch, Queue};
-use super::streamed::{Inner, Start};
-use super::window::Room;
+use super::streamed::{Inner, Pass};
 use super::work::Work;
-use crate::coverage::{Delivered, Progress, pass};
-use crate::plan::{Share, State};
+use crate::coverage::{self, Delivered, Progress};
+use crate::plan::State;
 use crate::{Error, Result, Sample, Stats};
 
 /// A rank's samples of one epoch, as a stream brings them. The stream is opened, and a thread
@@ -24,9 +23,7 @@ use crate::{Error, Result, Sample, Stats};
 #[derive(Debug)]
 pub struct StreamSamples {
     inner: Arc<Inner>,
-    start: Start,
-    share: Option<Share>,
-    room: Room,
+    pass: Pass,
     queue: Arc<Queue>,
     stop: Stop,
     /// The process that the thread lives in; none before it is started.
@@ -35,7 +32,7 @@ pub struct StreamSamples {
     /// Steps of the share that are gone.
     taken: u64,
     /// Tells this iterator from every other of the process.
-    pass: u64,
+    number: u64,
     /// Shards of the plan, in the order in which they came so far.
     shards: Vec<u32>,
     /// Positions whose own sample was damaged, among those that came so far.
@@ -47,20 +44,18 @@ pub struct StreamSamples {
 }
 
 impl StreamSamples {
-    pub(super) fn new(inner: Arc<Inner>, start: Start) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, pass: Pass) -> Self {
         let quarantined = inner.planned().map_or(0, |planned| planned.known.quarantined());
         let stats = Stats { quarantined, ..Stats::default() };
         Self {
-            share: inner.share(start.cursor),
-            room: inner.room(start.cursor),
             queue: Arc::new(Queue::new(inner.memory())),
             inner,
-            start,
             stop: Stop::default(),
             process: None,
             batch: Vec::new().into_iter(),
-            taken: start.skip,
-            pass: pass(),
+            taken: pass.share.as_ref().map_or(0, |(_, skip)| *skip),
+            pass,
+            number: coverage::pass(),
             shards: Vec::new(),
             lost: Vec::new(),
             over: false,
@@ -73,12 +68,12 @@ impl StreamSamples {
     /// What to save to go on behind the samples that were handed out so far. Right when every rank
     /// has taken equally many. None without a manifest.
     pub fn state(&self) -> Option<State> {
-        self.inner.state(self.start.cursor, self.taken)
+        self.inner.state(self.inner.after(&self.pass, self.taken)?)
     }
 
     /// Samples that are left, padding included. None without a manifest.
     pub fn left(&self) -> Option<u64> {
-        self.share.as_ref().map(|share| share.len().saturating_sub(self.taken))
+        self.pass.share.as_ref().map(|(share, _)| share.len().saturating_sub(self.taken))
     }
 
     /// What was read, and what was waited for. Bytes are all of the stream's, other ranks' too.
@@ -94,10 +89,10 @@ impl StreamSamples {
 
     /// For a log of what was consumed; none without a manifest.
     pub(crate) fn progress(&self) -> Option<Progress<'_>> {
-        let Self { share, start, room, pass, taken, lost, shards, .. } = self;
-        let stream = Delivered { skip: start.skip, window: room.most as u64, shards };
-        let (plan, share) = (&self.inner.planned()?.plan, share.as_ref()?);
-        Some(Progress { plan, share, pass: *pass, taken: *taken, lost, stream: Some(stream) })
+        let Self { pass, number, taken, lost, shards, .. } = self;
+        let (plan, (share, skip)) = (&self.inner.planned()?.plan, pass.share.as_ref()?);
+        let stream = Some(Delivered { skip: *skip, window: pass.room.most as u64, shards });
+        Some(Progress { plan, share, pass: *number, taken: *taken, lost, stream })
     }
 
     /// Waits for the next batch; none at the end.
@@ -120,10 +115,10 @@ impl StreamSamples {
     }
 
     fn begin(&mut self, process: u32) -> Result<()> {
-        let Self { start, room, .. } = *self;
         let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
-        let work = Work { inner: Arc::clone(&self.inner), start, room, queue, stop };
-        let span = self.inner.span(self.start.cursor.epoch);
+        let (inner, pass) = (Arc::clone(&self.inner), self.pass.clone());
+        let work = Work { inner, pass, queue, stop };
+        let span = self.inner.span(self.pass.epoch);
         let name = "shardpack-stream".to_owned();
         thread::Builder::new()
             .name(name)

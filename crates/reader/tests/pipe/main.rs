@@ -5,6 +5,7 @@ mod coverage;
 mod damage;
 mod fifo;
 mod foreign;
+mod mixing;
 mod resume;
 mod same;
 mod sharded;
