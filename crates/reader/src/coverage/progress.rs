@@ -6,13 +6,18 @@ use shardpack_channel::Rank;
 
 use crate::plan::{Part, Plan, Share, State};
 use crate::stream::{StreamSamples, Streamed};
-use crate::{ChannelReader, ChannelSamples, Error, Reader, Result, Samples};
+use crate::{
+    ChannelReader, ChannelSamples, Error, Overlaid, OverlaidSamples, OverlaidStream,
+    OverlaidStreamSamples, Reader, Result, Samples,
+};
 
 /// A reader that a [`Coverage`](super::Coverage) log can be begun for: a [`Reader`], a [`Streamed`]
-/// with a manifest, and a [`ChannelReader`], whichever of these it is. No other type has it.
+/// with a manifest, the same with overlays ([`Overlaid`], [`OverlaidStream`]), whose samples are those of
+/// what the overlays lie over, and a [`ChannelReader`], whichever of these it is. No other type has it.
 pub trait LoggedReader: sealed::Begins {}
 
-/// Its samples: [`Samples`], [`StreamSamples`] and [`ChannelSamples`]. No other type has it.
+/// Its samples: [`Samples`], [`StreamSamples`], [`OverlaidSamples`], [`OverlaidStreamSamples`] and
+/// [`ChannelSamples`]. No other type has it.
 pub trait LoggedSamples: sealed::Goes {}
 
 impl<R: sealed::Begins> LoggedReader for R {}
@@ -85,12 +90,25 @@ impl sealed::Begins for Streamed {
     }
 }
 
+impl sealed::Begins for Overlaid {
+    fn origin(&self) -> Result<Origin> {
+        sealed::Begins::origin(self.base())
+    }
+}
+
+impl sealed::Begins for OverlaidStream {
+    fn origin(&self) -> Result<Origin> {
+        sealed::Begins::origin(self.base())
+    }
+}
+
 impl sealed::Begins for ChannelReader {
     fn origin(&self) -> Result<Origin> {
         match self {
             Self::Seek(reader) => sealed::Begins::origin(reader),
             Self::Stream(streamed) => sealed::Begins::origin(streamed),
-            Self::Overlaid(_) | Self::OverlaidStream(_) => Err(overlaid()),
+            Self::Overlaid(overlaid) => sealed::Begins::origin(overlaid),
+            Self::OverlaidStream(overlaid) => sealed::Begins::origin(overlaid),
         }
     }
 }
@@ -107,12 +125,25 @@ impl sealed::Goes for StreamSamples {
     }
 }
 
+impl sealed::Goes for OverlaidSamples {
+    fn progress(&self) -> Result<Progress<'_>> {
+        Ok(self.progress())
+    }
+}
+
+impl sealed::Goes for OverlaidStreamSamples {
+    fn progress(&self) -> Result<Progress<'_>> {
+        sealed::Goes::progress(self.base())
+    }
+}
+
 impl sealed::Goes for ChannelSamples {
     fn progress(&self) -> Result<Progress<'_>> {
         match self {
             Self::Seek(samples) => sealed::Goes::progress(samples),
             Self::Stream(samples) => sealed::Goes::progress(samples),
-            Self::Overlaid(_) | Self::OverlaidStream(_) => Err(overlaid()),
+            Self::Overlaid(samples) => sealed::Goes::progress(samples),
+            Self::OverlaidStream(samples) => sealed::Goes::progress(samples),
         }
     }
 }
@@ -122,8 +153,4 @@ fn unknown() -> Error {
         "these shards have no manifest, so nothing says which samples there are, and there is no \
          coverage to log; give the manifest, which shardpack index makes",
     )
-}
-
-fn overlaid() -> Error {
-    Error::usage("there is no coverage log of a dataset with overlays")
 }

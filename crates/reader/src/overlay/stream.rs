@@ -107,6 +107,11 @@ impl OverlaidStreamSamples {
         self.digest
     }
 
+    /// The samples of the stream.
+    pub(crate) fn base(&self) -> &StreamSamples {
+        &self.base
+    }
+
     fn advance(&mut self) -> Option<Result<Sample>> {
         let base = match self.base.next()? {
             Ok(base) => base,
@@ -128,6 +133,7 @@ impl OverlaidStreamSamples {
 
     /// The sample before a damaged one in its place; the error where there is none.
     fn replace(&mut self, skipped: Skipped, position: u64) -> Result<Sample> {
+        self.base.lose(position);
         let Damage::Skip { most } = self.damage else { return Err(Error::Damaged(skipped)) };
         self.skipped.push(skipped.clone());
         let all = self.skipped.len() + self.base.stats().skipped.len();

@@ -95,6 +95,11 @@ impl StreamSamples {
         Some(Progress { plan, share, pass: *number, taken: *taken, lost, stream })
     }
 
+    /// Notes that what was handed out at a position is damaged otherwise.
+    pub(crate) fn lose(&mut self, position: u64) {
+        self.lost.push(position);
+    }
+
     /// Waits for the next batch; none at the end.
     fn load(&mut self) -> Result<Option<Batch>> {
         let process = std::process::id();
