@@ -114,9 +114,7 @@ impl Read {
                 if !source.is_joined() {
                     return Err(Error::usage("shards of a manifest come in one stream"));
                 }
-                let (split, quarantine) = (&options.split, &options.quarantine);
-                let known =
-                    Known::new(*manifest, indexes, split.as_deref(), quarantine.as_deref())?;
+                let known = Known::new(*manifest, indexes, options)?;
                 fit_window(options, known.mean());
                 Ok(Self::Known(Box::new(Planned::new(known, host, part, options, state)?)))
             }
