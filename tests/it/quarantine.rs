@@ -118,19 +118,33 @@ fn wrong_uses_say_why() {
 #[test]
 fn it_may_lie_on_s3() {
     let (home, server) = (damaged(&["03"]), S3Server::start());
-    let run = |line: &str| {
-        let args: Vec<&str> = line.split_whitespace().collect();
+    // Where the server is, is said by the environment or by a flag alone.
+    let run = |line: &str, flag: bool| {
+        let endpoint = flag.then(|| format!("--endpoint-url={}", server.endpoint()));
+        let args: Vec<&str> = line.split_whitespace().chain(endpoint.as_deref()).collect();
         let mut command = home.command(&args);
         command.envs(server.environment());
         for other in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"] {
             command.env_remove(other);
         }
+        if flag {
+            // Nobody listens there.
+            command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        }
         Running::from(command.spawn().expect("the program runs")).end()
     };
-    let place = "s3://bucket/quarantines/q.json";
-    told(&run(&format!("verify dst --quarantine {place}")), 1, &["quarantine: 1 sample in s3://"]);
-    assert!(server.get("quarantines/q.json").is_some());
-    let text = run(&format!("bench-read dst --epochs 1 --quarantine {place}")).done().stdout;
-    assert!(text.contains("29 samples an epoch"), "{text}");
-    told(&run(&format!("why dst 03 --quarantine {place}")), 1, &["in quarantine"]);
+    for flag in [false, true] {
+        let folder = if flag { "flags" } else { "variables" };
+        let place = format!("s3://bucket/{folder}/q.json");
+        let verified = run(&format!("verify dst --quarantine {place}"), flag);
+        told(&verified, 1, &["quarantine: 1 sample in s3://"]);
+        assert!(server.get(&format!("{folder}/q.json")).is_some());
+        let read = format!("bench-read dst --epochs 1 --quarantine {place} --coverage {folder}");
+        let text = run(&read, flag).done().stdout;
+        assert!(text.contains("29 samples an epoch"), "{text}");
+        let audit = run(&format!("audit dst {folder} --quarantine {place}"), flag);
+        told(&audit, 0, &["29 of 29 samples once"]);
+        told(&run(&format!("why dst 03 --quarantine {place}"), flag), 1, &["in quarantine"]);
+        told(&run(&format!("why dst 04 --quarantine {place}"), flag), 0, &["04"]);
+    }
 }

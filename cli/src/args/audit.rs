@@ -11,7 +11,8 @@ use super::{ReportArgs, S3Args};
 ///
 /// Reads the coverage logs that the ranks wrote, from the first start of the job to the last, and
 /// counts every sample: through crashes, restarts from checkpoints and changes of the number of
-/// ranks. Names the first ten samples that are missing or that were seen too often, and the ranks.
+/// ranks, in every input mode. Names the first ten samples that are missing or that were seen too
+/// often, and the ranks.
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct AuditArgs {

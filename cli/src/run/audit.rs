@@ -9,6 +9,7 @@ use shardpack_reader::coverage::{
 use shardpack_reader::{Error, Reader};
 
 use super::dataset::Place;
+use super::s3;
 use crate::args::AuditArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -36,6 +37,7 @@ pub(super) fn run(args: &AuditArgs, log: Log, output: &mut Output) -> Result<Exi
     let mut options = first.options();
     options.split = args.part.split.clone();
     options.quarantine = args.part.quarantine.clone();
+    options.s3 = s3::options(&args.s3, s3::Limits::default(), log);
     options.plan.subset = args.part.subset.unwrap_or_default();
     let reader = Reader::resume_store(store, options, Some(&first.state));
     let mut wanted = AuditOptions::default();
@@ -116,12 +118,15 @@ fn print(report: &AuditReport, output: &mut Output) -> Result<()> {
 /// The samples of a kind that have names.
 fn found(kind: &str, first: &[Seen], all: u64, output: &mut Output) -> Result<()> {
     for seen in first {
+        let ranks = match &*seen.ranks {
+            [] => String::new(), // nobody knows which host's it was
+            ranks => format!(": {}", ranks.join(", ")),
+        };
         output.line(&format!(
-            "{kind}: {:?} at position {}, seen {}: {}",
+            "{kind}: {:?} at position {}, seen {}{ranks}",
             seen.key,
             seen.position,
-            times(seen.times),
-            seen.ranks.join(", ")
+            times(seen.times)
         ))?;
     }
     match all.saturating_sub(first.len() as u64) {

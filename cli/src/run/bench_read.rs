@@ -12,6 +12,7 @@ use shardpack_reader::{CacheOptions, ReadOptions, Reader};
 use shardpack_store::Store;
 
 use super::dataset::Place;
+use super::s3;
 use crate::args::BenchReadArgs;
 use crate::exit::{Exit, Result};
 use crate::log::Log;
@@ -76,7 +77,7 @@ pub(super) fn run(args: &BenchReadArgs, log: Log, output: &mut Output) -> Result
     signal::end_at_once(log, "interrupted")?;
     let place = Place::at(&args.path, &args.s3, log)?;
     let store = place.with_manifest()?;
-    let options = options(args, place.is_remote());
+    let options = options(args, place.is_remote(), log);
     let threads = options.threads.unwrap_or_default();
     let start = Instant::now();
     let reader = Reader::of_store(Arc::clone(&store), options)?;
@@ -131,13 +132,14 @@ pub(super) fn run(args: &BenchReadArgs, log: Log, output: &mut Output) -> Result
     Ok(Exit::Done)
 }
 
-fn options(args: &BenchReadArgs, remote: bool) -> ReadOptions {
+fn options(args: &BenchReadArgs, remote: bool, log: Log) -> ReadOptions {
     let cores = thread::available_parallelism().map_or(1, usize::from).min(4);
     let mut options = ReadOptions::default();
     options.plan = args.order.options();
     options.part = Some(Part { rank: args.rank, world: args.order.world, replicas: 1 });
     options.split = args.order.part.split.clone();
     options.quarantine = args.order.part.quarantine.clone();
+    options.s3 = s3::options(&args.s3, s3::Limits::default(), log);
     options.threads = Some(args.threads.unwrap_or(if remote { REMOTE_THREADS } else { cores }));
     options.memory = args.memory.0;
     options.cache = args.cache.as_ref().map(|folder| {

@@ -10,7 +10,7 @@ use shardpack_store::Store;
 
 use super::dataset::Place;
 use super::ls::plain;
-use super::quarantine;
+use super::{quarantine, s3};
 use crate::args::WhyArgs;
 use crate::exit::{Exit, Result};
 use crate::log::Log;
@@ -58,6 +58,7 @@ pub(super) fn run(args: &WhyArgs, log: Log, output: &mut Output) -> Result<Exit>
     options.part = Some(Part { rank: 0, world: args.order.world, replicas: 1 });
     options.split = args.order.part.split.clone();
     options.quarantine = args.order.part.quarantine.clone();
+    options.s3 = s3::options(&args.s3, s3::Limits::default(), log);
     let here = (sample.shard.as_str(), sample.record);
     let quarantined = match &options.quarantine {
         Some(file) => quarantine::reason(file, &dataset, here, &args.s3, log)?,

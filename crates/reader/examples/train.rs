@@ -36,11 +36,8 @@ fn main() -> Result<()> {
         None => channel.reader(job.options.clone())?,
     };
     let reader = job.lay_over(reader)?;
-    let mut coverage = match (&job.coverage, &reader) {
-        (None, _) => None,
-        (Some(folder), ChannelReader::Seek(reader)) => Some(Coverage::create(folder, reader)?),
-        _ => return Err("a stream has no places to log, nor have overlays: no --coverage".into()),
-    };
+    let log = |folder| Coverage::create(folder, &reader);
+    let mut coverage = job.coverage.as_ref().map(log).transpose()?;
     let start = reader.start();
     // What this rank saw of the epoch before it was stopped.
     let mut before = saved.filter(|_| start.consumed > 0).map(|saved| saved.digest);
@@ -55,8 +52,8 @@ fn main() -> Result<()> {
             if steps == 1 {
                 eprintln!("first sample after {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
             }
-            if let (Some(log), ChannelSamples::Seek(samples)) = (&mut coverage, &samples) {
-                log.note(samples)?;
+            if let Some(log) = &mut coverage {
+                log.note(&samples)?;
             }
             // The end of the epoch is saved below, once the stream has proved whole.
             if steps % job.every == 0 && samples.left() != Some(0) {

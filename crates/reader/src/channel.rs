@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use shardpack_channel::{
-    Candidate, ChannelConfig, Container, Distribution, InputMode, Place, Ranks, ResourceConfig,
+    Candidate, ChannelConfig, Container, Distribution, InputMode, Place, Rank, Ranks,
+    ResourceConfig,
 };
 use shardpack_store::Error as StoreError;
 
@@ -36,7 +37,7 @@ pub struct Channel {
     config: ChannelConfig,
     found: Candidate,
     ranks: Ranks,
-    hosts: u64,
+    host: Rank,
 }
 
 impl Channel {
@@ -84,9 +85,7 @@ impl Channel {
             config,
             found: found.clone(),
             ranks: Ranks::find(env, resources.as_ref())?,
-            hosts: resources
-                .as_ref()
-                .map_or(1, |hosts: &ResourceConfig| hosts.hosts().len() as u64),
+            host: resources.as_ref().map_or(Rank { rank: 0, world: 1 }, ResourceConfig::rank),
         })
     }
 
@@ -112,12 +111,17 @@ impl Channel {
 
     /// Whether this host has a part of the shards that no other has.
     pub fn is_sharded(&self) -> bool {
-        self.config.distribution == Distribution::ShardedByS3Key && self.hosts > 1
+        self.config.distribution == Distribution::ShardedByS3Key && self.host.world > 1
     }
 
     /// Hosts of the job.
     pub fn hosts(&self) -> u64 {
-        self.hosts
+        self.host.world.into()
+    }
+
+    /// Which of them this one is.
+    pub fn host(&self) -> Rank {
+        self.host
     }
 
     /// The part of the channel's samples that is this process's. Where every host has its own
@@ -127,12 +131,12 @@ impl Channel {
         let (rank, world) = match (self.is_sharded(), local_rank, local_world) {
             (false, ..) => (rank, world),
             (true, Some(rank), Some(world)) => (rank, world),
-            (true, ..) if u64::from(world) == self.hosts => (0, 1),
+            (true, ..) if world == self.host.world => (0, 1),
             (true, ..) => {
                 return Err(Error::usage(format!(
                     "channel {:?} is ShardedByS3Key, and {world} ranks run on {} hosts: the rank \
                      within the host is not known; set LOCAL_RANK and LOCAL_WORLD_SIZE",
-                    self.name, self.hosts
+                    self.name, self.host.world
                 )));
             }
         };

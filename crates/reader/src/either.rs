@@ -2,7 +2,7 @@
 
 use shardpack_manifest::Digest;
 
-use crate::plan::{Cursor, State};
+use crate::plan::{self, Cursor, Plan, Share, State};
 use crate::stream::{Promises, StreamSamples, Streamed};
 use crate::{
     Channel, Error, Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSamples, ReadOptions,
@@ -21,6 +21,30 @@ pub enum ChannelReader {
     Overlaid(Overlaid),
     /// FIFOs, with overlays.
     OverlaidStream(OverlaidStream),
+}
+
+impl From<Reader> for ChannelReader {
+    fn from(reader: Reader) -> Self {
+        Self::Seek(reader)
+    }
+}
+
+impl From<Streamed> for ChannelReader {
+    fn from(streamed: Streamed) -> Self {
+        Self::Stream(streamed)
+    }
+}
+
+impl From<Overlaid> for ChannelReader {
+    fn from(overlaid: Overlaid) -> Self {
+        Self::Overlaid(overlaid)
+    }
+}
+
+impl From<OverlaidStream> for ChannelReader {
+    fn from(overlaid: OverlaidStream) -> Self {
+        Self::OverlaidStream(overlaid)
+    }
 }
 
 impl ChannelReader {
@@ -44,8 +68,37 @@ impl ChannelReader {
         }
     }
 
-    /// The reader of shards that can be sought: for lookups, for workers, and to be
-    /// [`Mixed`](crate::Mixed) with others.
+    /// The samples of a share of its plan, from where it starts or from the beginning of an epoch.
+    pub(crate) fn share(&self, share: Share) -> ChannelSamples {
+        match self {
+            Self::Seek(reader) => ChannelSamples::Seek(Samples::new(reader.clone(), share)),
+            Self::Stream(streamed) => ChannelSamples::Stream(streamed.share(share)),
+            Self::Overlaid(overlaid) => ChannelSamples::Overlaid(overlaid.share(share)),
+            Self::OverlaidStream(over) => ChannelSamples::OverlaidStream(over.share(share)),
+        }
+    }
+
+    /// The plan from where it starts, for epochs that are gone through again and again; an error where
+    /// nothing says how long an epoch is.
+    pub(crate) fn repeated(&self) -> Result<Plan> {
+        match self {
+            Self::Seek(reader) => Ok(reader.plan().clone()),
+            Self::Stream(streamed) => streamed.repeated(),
+            Self::Overlaid(overlaid) => Ok(overlaid.plan().clone()),
+            Self::OverlaidStream(overlaid) => overlaid.base().repeated(),
+        }
+    }
+
+    /// What of a state at `cursor` is a number of steps, as a stream dictates the order.
+    pub(crate) fn streamed(&self, cursor: Cursor) -> Option<plan::Streamed> {
+        match self {
+            Self::Seek(_) | Self::Overlaid(_) => None,
+            Self::Stream(streamed) => streamed.streamed(cursor),
+            Self::OverlaidStream(overlaid) => overlaid.base().streamed(cursor),
+        }
+    }
+
+    /// The reader of shards that can be sought: for lookups, and for workers.
     ///
     /// Fails with [`Error::Usage`] for a stream, and with overlays.
     pub fn seek(self) -> Result<Reader> {

@@ -47,5 +47,7 @@ pub use overlay::{Overlaid, OverlaidSamples, OverlaidStream, OverlaidStreamSampl
 pub use reader::{Reader, Samples};
 pub use sample::Sample;
 pub use shardpack_store::CacheOptions;
+#[cfg(feature = "s3")]
+pub use shardpack_store::S3Options;
 pub use stats::{Skipped, Stats};
 pub use stream::{Promises, Resume};

@@ -3,14 +3,31 @@
 use shardpack_manifest::Digest;
 
 use crate::plan::{Cursor, Mix, MixState, Plan, Share};
-use crate::{Reader, Result, Sample, Samples, Stats};
+use crate::{ChannelReader, ChannelSamples, Result, Sample, Stats};
 
-/// Draws every step from one of several readers. All ranks draw from the same one at the same step;
-/// each dataset goes through its own epochs, shuffled anew, without an end.
+/// Draws every step from one of several readers, of whichever kind: [`Reader`](crate::Reader),
+/// [`Overlaid`](crate::Overlaid), [`Streamed`](crate::stream::Streamed), or a [`ChannelReader`]. All ranks
+/// draw from the same one at the same step; each dataset goes through its own epochs, shuffled anew,
+/// without an end.
 ///
 /// The readers have the same part of the job and no tail: nothing is padded or dropped, so every
 /// rank has equally many steps, and a loop ends when it has had enough. Each has its own threads and
 /// its own memory to read ahead; give them less where they are many.
+///
+/// # Streams
+///
+/// Of a stream that brings all shards to every rank, with a manifest, the same holds as of files: which
+/// step is whose, that over all ranks an epoch has every sample once, and when the next one begins. In
+/// which order a rank's samples of an epoch come the stream dictates, through a window
+/// ([`stream`](crate::stream)). Three things differ:
+///
+/// - For each epoch that it has a sample of, a rank opens a FIFO of its own, and reads it to its end. One
+///   that is not there in time is [`Error::Stalled`](crate::Error::Stalled), which names it, and ends the
+///   mix.
+/// - A state in the middle of an epoch of a stream goes on with as many ranks, and if the stream comes in
+///   the same order again. Between the epochs of all of its streams a mix goes on in any world.
+/// - Refused are streams without a manifest, and those that bring other shards to each host
+///   (ShardedByS3Key): where their epochs end is not known before, or not the same for all ranks.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,7 +44,7 @@ use crate::{Reader, Result, Sample, Samples, Stats};
 /// # };
 /// # let photos = packed(&[("a.txt", "1"), ("b.txt", "2"), ("c.txt", "3")])?;
 /// # let drawings = packed(&[("x.txt", "4")])?;
-/// // Of channels: Channel::open("photos")?.reader(options)?.seek()?
+/// // Of channels: Channel::open("photos")?.reader(options)?
 /// let reader = |store: &Arc<MemoryStore>| Reader::of_store(store.clone(), ReadOptions::default());
 /// let mixed = Mixed::new(vec![reader(&photos)?, reader(&drawings)?], &[0.75, 0.25], 7)?;
 /// let mut samples = mixed.samples();
@@ -49,7 +66,7 @@ use crate::{Reader, Result, Sample, Samples, Stats};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Mixed {
-    readers: Vec<Reader>,
+    readers: Vec<ChannelReader>,
     mix: Mix,
 }
 
@@ -58,9 +75,15 @@ impl Mixed {
     /// 1 in [`SLOTS`](crate::plan::SLOTS); `seed` decides which step is whose.
     ///
     /// Fails with [`Error::Usage`](crate::Error::Usage) for weights that are no weights, for as many
-    /// as there are not readers, and for readers of worlds of different sizes.
-    pub fn new(readers: Vec<Reader>, weights: &[f64], seed: u64) -> Result<Self> {
-        let mix = Mix::new(&plans(&readers), weights, seed)?;
+    /// as there are not readers, for readers of worlds of different sizes, and for a stream of which it is
+    /// not known where its epochs end.
+    pub fn new<R: Into<ChannelReader>>(
+        readers: Vec<R>,
+        weights: &[f64],
+        seed: u64,
+    ) -> Result<Self> {
+        let (readers, plans) = opened(readers)?;
+        let mix = Mix::new(&plans, weights, seed)?;
         Ok(Self { readers, mix })
     }
 
@@ -69,18 +92,19 @@ impl Mixed {
     ///
     /// Fails as [`new`](Self::new) does, and with [`Error::Different`](crate::Error::Different) for
     /// other weights, another seed, and readers that start somewhere else.
-    pub fn resume(
-        readers: Vec<Reader>,
+    pub fn resume<R: Into<ChannelReader>>(
+        readers: Vec<R>,
         weights: &[f64],
         seed: u64,
         state: &MixState,
     ) -> Result<Self> {
-        let mix = Mix::resume(&plans(&readers), weights, seed, state)?;
+        let (readers, plans) = opened(readers)?;
+        let mix = Mix::resume(&plans, weights, seed, state)?;
         Ok(Self { readers, mix })
     }
 
     /// The readers.
-    pub fn readers(&self) -> &[Reader] {
+    pub fn readers(&self) -> &[ChannelReader] {
         &self.readers
     }
 
@@ -96,8 +120,11 @@ impl Mixed {
     }
 }
 
-fn plans(readers: &[Reader]) -> Vec<Plan> {
-    readers.iter().map(|reader| reader.plan().clone()).collect()
+/// Readers of any kind, and their plans.
+fn opened<R: Into<ChannelReader>>(readers: Vec<R>) -> Result<(Vec<ChannelReader>, Vec<Plan>)> {
+    let readers: Vec<ChannelReader> = readers.into_iter().map(Into::into).collect();
+    let plans = readers.iter().map(ChannelReader::repeated).collect::<Result<_>>()?;
+    Ok((readers, plans))
 }
 
 /// A rank's samples of a mix. After a damaged sample the next call goes on behind it; any other
@@ -114,9 +141,9 @@ pub struct MixedSamples {
 /// One of the readers, epoch after epoch.
 #[derive(Debug)]
 struct Source {
-    reader: Reader,
+    reader: ChannelReader,
     /// Those of the present epoch; none before the first.
-    samples: Option<Samples>,
+    samples: Option<ChannelSamples>,
     /// Steps since the start.
     taken: u64,
     /// Digests and figures of the epochs before.
@@ -125,10 +152,14 @@ struct Source {
 }
 
 impl MixedSamples {
-    /// What to save to go on behind the samples so far, in any world. Right when every rank has
-    /// taken equally many.
+    /// What to save to go on behind the samples so far: in any world, or in one of the same size where
+    /// one of them is in the middle of a stream. Right when every rank has taken equally many.
     pub fn state(&self) -> MixState {
-        self.mix.state(self.step)
+        let mut state = self.mix.state(self.step);
+        for (source, saved) in self.sources.iter().zip(&mut state.sources) {
+            saved.streamed = source.reader.streamed(saved.cursor());
+        }
+        state
     }
 
     /// Steps of each rank so far, those before a resumption included.
@@ -186,7 +217,7 @@ impl Iterator for MixedSamples {
 }
 
 impl Source {
-    fn new(reader: Reader) -> Self {
+    fn new(reader: ChannelReader) -> Self {
         let (digest, stats) = (Digest::default(), Stats::default());
         Self { reader, samples: None, taken: 0, digest, stats }
     }
@@ -202,7 +233,7 @@ impl Source {
                 self.digest += over.digest();
                 self.stats.add(over.stats());
             }
-            self.samples = Some(Samples::new(self.reader.clone(), share(self.taken)?));
+            self.samples = Some(self.reader.share(share(self.taken)?));
         }
     }
 }

@@ -38,7 +38,7 @@ impl Reader {
         let (manifest, indexes) = doors.find_manifest(Some(&store), beside, &options)?;
         let split = options.split.clone();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), false)?;
-        let set = set.without(options.quarantine.as_deref())?;
+        let set = set.without(&options)?;
         let threads = threads(&options, remote);
         Self::new(set, options, threads, state)
     }
@@ -58,7 +58,7 @@ impl Reader {
         let manifest = manifest_of(&*store, options.digest)?;
         let indexes = Arc::clone(&store);
         let set = Set::new(manifest, indexes, (store, ""), options.split.as_deref(), false)?;
-        let set = set.without(options.quarantine.as_deref())?;
+        let set = set.without(&options)?;
         let threads = threads(&options, false);
         Self::new(set, options, threads, state)
     }
@@ -114,7 +114,7 @@ impl Channel {
         let split = self.split(&manifest, &options);
         let sharded = self.is_sharded();
         let set = Set::new(manifest, indexes, (store, ""), split.as_deref(), sharded)?;
-        let set = set.without(options.quarantine.as_deref())?;
+        let set = set.without(&options)?;
         if sharded && options.plan.length.is_none() {
             options.plan.length = Some(self.length(&set, part, &options)?);
         }
@@ -137,8 +137,8 @@ impl Channel {
             }
             (RecordWrapper::None, Ok((manifest, indexes))) => {
                 options.split = self.split(&manifest, &options);
-                let hosts = self.is_sharded().then(|| self.hosts());
-                Contents::Dataset { manifest: Box::new(manifest), indexes, hosts }
+                let host = self.is_sharded().then(|| self.host());
+                Contents::Dataset { manifest: Box::new(manifest), indexes, host }
             }
             (RecordWrapper::None, Err(Error::NotFound(looked))) if options.digest.is_none() => {
                 match &options.format {
@@ -204,10 +204,10 @@ pub(crate) fn threads(options: &ReadOptions, remote: bool) -> usize {
     })
 }
 
-/// The store at a path or an `s3://` address.
-pub(crate) fn open(place: &str) -> Result<Arc<dyn Store>> {
+/// The store at a path or an `s3://` address, without a cache.
+pub(crate) fn open(place: &str, options: &ReadOptions) -> Result<Arc<dyn Store>> {
     if is_s3(place) {
-        return s3(place);
+        return s3(place, options);
     }
     match place.split_once("://") {
         Some((scheme, _)) => Err(Error::usage(format!(
@@ -223,16 +223,16 @@ pub(crate) fn is_s3(place: &str) -> bool {
 }
 
 #[cfg(feature = "s3")]
-fn s3(place: &str) -> Result<Arc<dyn Store>> {
-    use shardpack_store::{S3, S3Options, S3Store, S3Uri};
+fn s3(place: &str, options: &ReadOptions) -> Result<Arc<dyn Store>> {
+    use shardpack_store::{S3, S3Store, S3Uri};
 
     let uri: S3Uri = place.parse()?;
-    let s3 = S3::connect(&uri, S3Options::default())?;
+    let s3 = S3::connect(&uri, options.s3.clone())?;
     Ok(Arc::new(S3Store::open(s3, uri)))
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(place: &str) -> Result<Arc<dyn Store>> {
+fn s3(place: &str, _: &ReadOptions) -> Result<Arc<dyn Store>> {
     Err(Error::usage(format!(
         "{place}: this program was built without S3; build shardpack-reader with its feature `s3`"
     )))
@@ -243,22 +243,25 @@ fn local(path: &Path) -> Arc<dyn Store> {
 }
 
 /// Opens stores: straight, or through a cache.
-pub(crate) struct Doors(Option<Cache>);
+pub(crate) struct Doors<'o> {
+    cache: Option<Cache>,
+    options: &'o ReadOptions,
+}
 
-impl Doors {
-    pub(crate) fn of(options: &ReadOptions) -> Self {
-        Self(options.cache.as_ref().map(Cache::new))
+impl<'o> Doors<'o> {
+    pub(crate) fn of(options: &'o ReadOptions) -> Self {
+        Self { cache: options.cache.as_ref().map(Cache::new), options }
     }
 
     pub(crate) fn through(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
-        match &self.0 {
+        match &self.cache {
             Some(cache) => Arc::new(CachedStore::new(store, cache.clone())),
             None => store,
         }
     }
 
     pub(crate) fn open(&self, place: &str) -> Result<Arc<dyn Store>> {
-        Ok(self.through(open(place)?))
+        Ok(self.through(open(place, self.options)?))
     }
 
     pub(crate) fn local(&self, path: &Path) -> Arc<dyn Store> {

@@ -2,6 +2,8 @@
 
 use shardpack_manifest::Digest;
 use shardpack_store::CacheOptions;
+#[cfg(feature = "s3")]
+use shardpack_store::S3Options;
 
 use crate::plan::{Part, PlanOptions};
 
@@ -47,6 +49,10 @@ pub struct ReadOptions {
     /// `s3://` address. Its samples are left out like deleted ones, on all ranks and in every input
     /// mode; every rank needs the same. Default: none.
     pub quarantine: Option<String>,
+    /// How to talk to S3, wherever an `s3://` address is given: of a dataset, its manifest, an overlay or
+    /// a quarantine. Default: as the standard AWS configuration says.
+    #[cfg(feature = "s3")]
+    pub s3: S3Options,
     /// What to do with a sample that fails its check. Default [`Damage::Fail`].
     pub damage: Damage,
 }
@@ -66,6 +72,8 @@ impl Default for ReadOptions {
             memory: 64 << 20,
             cache: None,
             quarantine: None,
+            #[cfg(feature = "s3")]
+            s3: S3Options::default(),
             damage: Damage::default(),
         }
     }

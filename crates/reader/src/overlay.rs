@@ -159,6 +159,11 @@ impl Overlaid {
         OverlaidSamples::new(self, self.base.share(epoch))
     }
 
+    /// The samples of a share of its plan.
+    pub(crate) fn share(&self, share: Share) -> OverlaidSamples {
+        OverlaidSamples::new(self, share)
+    }
+
     /// The part of a worker process: see [`Share::worker`](crate::plan::Share::worker).
     pub fn worker(
         &self,

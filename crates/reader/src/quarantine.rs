@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use shardpack_manifest::{Manifest, Quarantine};
 
 use crate::open::open;
-use crate::{Error, Result};
+use crate::{Error, ReadOptions, Result};
 
 /// What a quarantine lays over a manifest.
 #[derive(Clone, Debug, Default)]
@@ -17,14 +17,14 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     /// Reads the quarantine at a path or an `s3://` address; nothing without one.
-    pub(crate) fn load(place: Option<&str>, manifest: &Manifest) -> Result<Self> {
-        let Some(place) = place else { return Ok(Self::default()) };
+    pub(crate) fn load(options: &ReadOptions, manifest: &Manifest) -> Result<Self> {
+        let Some(place) = options.quarantine.as_deref() else { return Ok(Self::default()) };
         let (folder, name) = match place.rsplit_once('/') {
             Some(("", name)) => ("/", name),
             Some(split) => split,
             None => (".", place),
         };
-        let bytes = shardpack_dataset::read(&*open(folder)?, name)?;
+        let bytes = shardpack_dataset::read(&*open(folder, options)?, name)?;
         let places = Quarantine::parse(&bytes).and_then(|found| found.places(manifest));
         Ok(Self { places: places.map_err(|error| error.in_file(place))? })
     }

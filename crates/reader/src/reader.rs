@@ -1,12 +1,12 @@
 //! The read path: plan, windows, samples.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use shardpack_manifest::{Digest, Manifest, SampleHasher};
 use shardpack_store::Traffic;
 use tracing::Span;
 
+use crate::coverage::{Progress, pass};
 use crate::deliver::{Delivery, pieces};
 use crate::plan::{Cursor, Item, Part, Plan, Run, SampleId, Share, State, Window, Windows};
 use crate::sample::{Batch, Row, Sample};
@@ -276,7 +276,7 @@ impl Samples {
             row: 0,
             taken: 0,
             failed: false,
-            pass: PASSES.fetch_add(1, Relaxed),
+            pass: pass(),
             lost: Vec::new(),
             digest: Digest::default(),
             hasher: SampleHasher::default(),
@@ -311,7 +311,7 @@ impl Samples {
     /// For a log of what was consumed.
     pub(crate) fn progress(&self) -> Progress<'_> {
         let Self { reader, share, pass, taken, lost, .. } = self;
-        Progress { plan: &reader.plan, share, pass: *pass, taken: *taken, lost }
+        Progress { plan: &reader.plan, share, pass: *pass, taken: *taken, lost, stream: None }
     }
 
     fn advance(&mut self) -> Result<Option<Sample>> {
@@ -376,21 +376,6 @@ impl Samples {
             None => Err(Error::Damaged(skipped)),
         }
     }
-}
-
-/// How many iterators this process has made.
-static PASSES: AtomicU64 = AtomicU64::new(0);
-
-/// How far an iterator has come.
-#[derive(Debug)]
-pub(crate) struct Progress<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) share: &'a Share,
-    pub(crate) pass: u64,
-    /// Steps that were handed out.
-    pub(crate) taken: u64,
-    /// Positions of those whose own sample was damaged.
-    pub(crate) lost: &'a [u64],
 }
 
 /// Samples of padding that are read at once.

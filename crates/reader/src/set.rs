@@ -13,7 +13,7 @@ use crate::inflate::{Stream, Streams};
 use crate::plan::{Run, SampleId, Shards};
 use crate::pool::Pool;
 use crate::quarantine::Overlay;
-use crate::{Error, Result};
+use crate::{Error, ReadOptions, Result};
 
 /// Shards of one dataset that this process can read.
 #[derive(Debug)]
@@ -133,8 +133,8 @@ impl Set {
     }
 
     /// The same shards without the samples of a quarantine.
-    pub(crate) fn without(mut self, quarantine: Option<&str>) -> Result<Self> {
-        self.overlay = Overlay::load(quarantine, &self.manifest)?;
+    pub(crate) fn without(mut self, options: &ReadOptions) -> Result<Self> {
+        self.overlay = Overlay::load(options, &self.manifest)?;
         Ok(self)
     }
 

@@ -1,11 +1,12 @@
 //! Ten hosts, each with its own container and configuration. `algo-10` sorts before `algo-2`.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use shardpack_manifest::Digest;
 
 use super::container::{Container, MODES, Mode, can_mount, digests, packed, shards, whole};
-use crate::program::Ran;
+use crate::program::{Home, Ran};
 
 const HOSTS: usize = 10;
 
@@ -30,7 +31,7 @@ fn ten_hosts(mode: Mode, distribution: &str) {
         };
         let name = format!("host-{host}");
         let container = Container::new(&home, &name, mode, &part, distribution, [host, HOSTS]);
-        let ran = container.run("");
+        let ran = container.run(&format!("--coverage {}", home.path("coverage").display()));
         lengths.insert(steps(&ran));
         let [(0, digest)] = digests(&ran)[..] else { panic!("{}", ran.stdout) };
         sum += digest;
@@ -38,6 +39,22 @@ fn ten_hosts(mode: Mode, distribution: &str) {
     }
     assert_eq!(sum, whole(&home), "{mode:?} {distribution}");
     assert_eq!(lengths.len(), 1, "{mode:?} {distribution}: steps {lengths:?}");
+    // Files of a part are a dataset of their own to the reader: each host can be audited for itself.
+    if mode == Mode::Pipe || distribution == "FullyReplicated" {
+        proved_by_all_logs_alone(&home);
+    }
+}
+
+/// The logs of all hosts prove that every sample was seen once; without any one of them they do not.
+fn proved_by_all_logs_alone(home: &Home) {
+    let audit = home.line("audit packed coverage --epochs 1").done();
+    assert!(audit.stdout.contains("10 ranks with 10 logs"), "{}", audit.stdout);
+    assert!(audit.stdout.contains("epoch 0: 161 of 161 samples once"), "{}", audit.stdout);
+    let log = fs::read_dir(home.path("coverage")).expect("logs").next();
+    fs::remove_file(log.expect("a log").expect("a log").path()).expect("a log");
+    let audit = home.line("audit packed coverage --epochs 1");
+    assert_eq!(audit.code, Some(1), "{}{}", audit.stdout, audit.stderr);
+    assert!(audit.stdout.contains("seen never"), "{}", audit.stdout);
 }
 
 #[test]

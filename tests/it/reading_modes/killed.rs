@@ -29,27 +29,39 @@ fn wait_for(running: &mut [Running], files: &[PathBuf], target: Cursor) {
     running.iter_mut().all(|running| running.until(reached));
 }
 
-/// Ranks of a job whose size changes with every start. Ranks do not wait for each other, as those
-/// of a real job do; what all of them have saved is the least of their checkpoints.
+/// Ranks of a job whose size changes with every start, but for streams, which go on with as many. Ranks
+/// do not wait for each other, as those of a real job do; what all of them have saved is the least of
+/// their checkpoints.
 fn killed_again_and_again(mode: Mode) {
     let home = packed(600, "--max-samples 40 --format tfrecord");
-    let container = Container::new(&home, "job", mode, &shards(&home), "FullyReplicated", [0, 1]);
+    let shards = shards(&home);
+    let container =
+        |name: &str, host| Container::new(&home, name, mode, &shards, "FullyReplicated", host);
+    let shared = (mode != Mode::Pipe).then(|| container("job", [0, 1]));
     let coverage = home.path("coverage");
     let mut random = Random(mode as u64 + 1);
     let (mut kills, mut least, mut number) = (0u64, None::<(Cursor, String)>, 0);
-    let mut worlds = [3, 1, 4, 2, 5].into_iter().cycle();
+    let worlds: &[usize] = if mode == Mode::Pipe { &[3] } else { &[3, 1, 4, 2, 5] };
+    let mut worlds = worlds.iter().copied().cycle();
     while least.as_ref().is_none_or(|(cursor, _)| cursor.epoch < EPOCHS) {
         let world = worlds.next().expect("a world");
         let files: Vec<PathBuf> =
             (0..world).map(|rank| home.path(&format!("{number}-{rank}"))).collect();
         let mut running: Vec<Running> = Vec::new();
+        // A FIFO has one reader: each rank is on a host of its own.
+        let own = |rank| container(&format!("job-{number}-{rank}"), [rank, world]);
+        let hosts: Vec<Container> = match &shared {
+            Some(_) => Vec::new(),
+            None => (0..world).map(own).collect(),
+        };
         for (rank, file) in files.iter().enumerate() {
             if let Some((_, state)) = &least {
                 fs::write(file, state).expect("a state");
             }
             let every = 1 + random.below(4);
+            let host = shared.as_ref().unwrap_or_else(|| &hosts[rank]);
             let mut command =
-                container.command(&format!("--epochs {EPOCHS} --every {every} --compute-us 100"));
+                host.command(&format!("--epochs {EPOCHS} --every {every} --compute-us 100"));
             command.env("RANK", rank.to_string()).env("WORLD_SIZE", world.to_string());
             command.arg("--state").arg(file).arg("--coverage").arg(&coverage);
             running.push(command.spawn().expect("it runs").into());
@@ -92,6 +104,11 @@ fn a_mount() {
     if can_mount() {
         killed_again_and_again(Mode::FastFile);
     }
+}
+
+#[test]
+fn streams() {
+    killed_again_and_again(Mode::Pipe);
 }
 
 /// A stream comes again from its beginning, and the same number of ranks skips what it had. The

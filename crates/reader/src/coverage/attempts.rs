@@ -1,27 +1,45 @@
 //! Logs in the order in which a job ran, and what counts of each.
 
+use std::cmp::Ordering;
+
+use shardpack_channel::Rank;
+
 use super::log::{Log, Pass, Worker};
 use crate::plan::Cursor;
+
+/// Where a process begins, and what came before it is undone from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The epoch, and how many of its positions were gone.
+    pub(super) cursor: Cursor,
+    /// Those below are gone. It is the cursor's number but for a stream, of which that is a number
+    /// only: of each rank's steps from here on, the first are gone.
+    pub(super) base: u64,
+}
 
 /// One start of a job: processes that began at the same place with the same world.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
-    pub(super) start: Cursor,
+    pub(super) start: Place,
+    /// Ranks; of each host, where hosts have other shards each.
     pub(super) world: u64,
     pub(super) replicas: u64,
+    /// Hosts that have other shards each.
+    pub(super) hosts: Option<u64>,
     pub(super) logs: Vec<&'a Log>,
     /// Where the first place is that a later attempt goes on from.
-    pub(super) limit: Cursor,
+    pub(super) limit: Place,
 }
 
 /// Behind everything.
-const NOWHERE: Cursor = Cursor { epoch: u64::MAX, consumed: u64::MAX };
+const NOWHERE: Place =
+    Place { cursor: Cursor { epoch: u64::MAX, consumed: u64::MAX }, base: u64::MAX };
 
 /// The attempts, in order of time. Processes that consumed nothing help to tell attempts apart, but
 /// one of them alone undoes nothing: a worker may have had nothing to do.
 pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
     let mut sorted: Vec<&Log> = logs.iter().collect();
-    sorted.sort_by_key(|log| (log.started, log.part.rank, log.worker()));
+    sorted.sort_by_key(|log| (log.started, log.process()));
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     for log in sorted {
         // Clocks of hosts differ: its like may have come after another attempt's first.
@@ -32,6 +50,7 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
                 start: log.start(),
                 world: log.part.world,
                 replicas: log.part.replicas,
+                hosts: log.hosts(),
                 logs: vec![log],
                 limit: NOWHERE,
             }),
@@ -49,15 +68,16 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
 impl Attempt<'_> {
     /// Whether a process began where this attempt did.
     fn is_like(&self, log: &Log) -> bool {
-        (self.start, self.world, self.replicas) == (log.start(), log.part.world, log.part.replicas)
+        (self.start, self.world, self.replicas, self.hosts)
+            == (log.start(), log.part.world, log.part.replicas, log.hosts())
     }
 
     /// Whether a process that started later is of this attempt. If its rank is there already, it
     /// is the rank started again if the process before had ended, else a second process that
     /// takes itself for that rank.
     fn has_room(&self, log: &Log) -> bool {
-        let rank = |log: &Log| (log.part.rank, log.worker());
-        !self.logs.iter().any(|other| rank(other) == rank(log) && other.ended <= log.started)
+        let is_same = |other: &&&Log| other.process() == log.process();
+        !self.logs.iter().filter(is_same).any(|other| other.ended <= log.started)
     }
 
     /// What its processes walked through.
@@ -67,26 +87,57 @@ impl Attempt<'_> {
 }
 
 impl Log {
-    fn start(&self) -> Cursor {
-        self.passes.first().map_or(self.state.cursor(), |pass| pass.start)
+    fn start(&self) -> Place {
+        // Of a stream that goes on behind a mix, ranks have not passed over equally many steps.
+        let tells = |pass: &&Pass| {
+            let Cursor { epoch, consumed } = pass.start;
+            pass.skip() == 0 || (epoch, consumed) != (self.begins.cursor.epoch, self.begins.base)
+        };
+        let first = self.passes.first().filter(tells);
+        first.map_or(self.begins, |pass| pass.begins(self.stride()))
     }
 
-    fn worker(&self) -> Worker {
-        self.passes.first().map_or_else(Worker::default, |pass| pass.worker)
+    /// Host, rank and worker.
+    fn process(&self) -> (Option<u32>, u64, Worker) {
+        let worker = self.passes.first().map_or_else(Worker::default, |pass| pass.worker);
+        (self.host.map(|host| host.rank), self.part.rank, worker)
+    }
+
+    fn hosts(&self) -> Option<u64> {
+        self.host.map(|Rank { world, .. }| world.into())
+    }
+
+    /// Distance from one step of the rank to the next.
+    fn stride(&self) -> u64 {
+        self.part.world / self.part.replicas
     }
 
     /// A pass that begins in the middle of an epoch goes on from a checkpoint: it undoes what this
     /// process took from there on before.
-    fn walks(&self, limit: Cursor) -> impl Iterator<Item = Walk<'_>> {
+    fn walks(&self, limit: Place) -> impl Iterator<Item = Walk<'_>> {
         let mut limit = limit;
         let mut walks: Vec<Walk<'_>> = Vec::with_capacity(self.passes.len());
         for pass in self.passes.iter().rev() {
             walks.push(Walk { log: self, pass, limit });
-            if pass.start.consumed > 0 {
-                limit = limit.min(pass.start);
+            let begins = pass.begins(self.stride());
+            if begins.cursor.consumed > 0 {
+                limit = limit.min(begins);
             }
         }
         walks.into_iter().rev()
+    }
+}
+
+impl Pass {
+    /// Where it begins, given the distance from one step of its rank to the next.
+    fn begins(&self, stride: u64) -> Place {
+        let (Cursor { epoch, consumed: base }, skip) = (self.start, self.skip());
+        Place { cursor: Cursor { epoch, consumed: base + skip * stride }, base }
+    }
+
+    /// Steps that its stream passed over.
+    pub(super) fn skip(&self) -> u64 {
+        self.stream.as_ref().map_or(0, |stream| stream.skip)
     }
 }
 
@@ -95,33 +146,52 @@ impl Log {
 pub(super) struct Walk<'a> {
     pub(super) log: &'a Log,
     pub(super) pass: &'a Pass,
-    limit: Cursor,
+    limit: Place,
 }
 
 impl Walk<'_> {
     /// Positions of its epoch from here on are undone.
     pub(super) fn limit(&self) -> u64 {
-        match self.limit.epoch.cmp(&self.pass.start.epoch) {
-            std::cmp::Ordering::Less => 0,
-            std::cmp::Ordering::Equal => self.limit.consumed,
-            std::cmp::Ordering::Greater => u64::MAX,
+        match self.limit.cursor.epoch.cmp(&self.pass.start.epoch) {
+            Ordering::Less => 0,
+            Ordering::Equal if self.is_gone_on_from() => u64::MAX,
+            Ordering::Equal => self.limit.base,
+            Ordering::Greater => u64::MAX,
         }
+    }
+
+    /// Steps of its rank from here on are undone.
+    pub(super) fn last(&self) -> u64 {
+        match self.is_gone_on_from() {
+            true => {
+                let past = self.limit.cursor.consumed.saturating_sub(self.first());
+                past.div_ceil(self.stride())
+            }
+            false => u64::MAX,
+        }
+    }
+
+    /// Whether what undoes the rest of it goes on with the same streams.
+    fn is_gone_on_from(&self) -> bool {
+        let Cursor { epoch, consumed } = self.pass.start;
+        let limit = self.limit;
+        self.pass.stream.is_some() && (limit.cursor.epoch, limit.base) == (epoch, consumed)
     }
 
     /// Whether anything that it could take counts.
     pub(super) fn counts(&self) -> bool {
-        self.pass.start.consumed < self.limit()
+        self.pass.start.consumed < self.limit() && self.pass.skip() < self.last()
     }
 
     /// Rank and world among those that get different samples.
-    fn group(&self) -> (u64, u64) {
+    pub(super) fn group(&self) -> (u64, u64) {
         let part = self.log.part;
         (part.rank / part.replicas, part.world / part.replicas)
     }
 
     /// Distance from one step of the rank to the next.
     pub(super) fn stride(&self) -> u64 {
-        self.group().1
+        self.log.stride()
     }
 
     /// Position of the rank's first step.
@@ -161,6 +231,9 @@ impl Walk<'_> {
     /// Who walked, for people.
     pub(super) fn who(&self) -> String {
         let rank = self.log.part.rank;
+        if let Some(host) = self.log.host {
+            return format!("rank {rank} of host {} ({})", host.rank, self.log.name);
+        }
         match self.pass.worker {
             Worker { workers: 1, .. } => format!("rank {rank} ({})", self.log.name),
             Worker { worker, .. } => format!("rank {rank}, worker {worker} ({})", self.log.name),

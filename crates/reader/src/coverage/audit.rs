@@ -1,9 +1,12 @@
 //! The proof: every position of every epoch, counted.
 
-use super::attempts::{Attempt, Walk, attempts};
+use std::collections::BTreeSet;
+
+use super::attempts::{Attempt, Place, Walk, attempts};
+use super::counts::Counts;
 use super::log::Log;
 use super::report::{AuditReport, EpochAudit, Seen, Start};
-use crate::plan::{Cursor, Epoch};
+use crate::plan::{Cursor, Epoch, Plan};
 use crate::reader::Reader;
 use crate::{Error, Result};
 
@@ -31,7 +34,9 @@ const NAMED: usize = 10;
 /// Counts how often every sample was seen in every epoch, from the logs of all processes of a job.
 ///
 /// `reader` is of the dataset that was read, opened with [`Log::options`] of any of the logs. Takes a
-/// byte of memory a sample, and about a nanosecond a step.
+/// byte of memory a sample, and about a nanosecond a step. A walk through a stream that was cut off, or
+/// through the shards of one host, is played again, which takes as long as asking the plan for each sample
+/// of the epoch.
 ///
 /// Fails with [`Error::Different`] for logs of another dataset, seed, shuffle or other marks of
 /// deletion, and with [`Error::Usage`] without a log that says anything.
@@ -63,9 +68,9 @@ pub fn audit(reader: &Reader, logs: &[Log], options: &AuditOptions) -> Result<Au
         ..AuditReport::default()
     };
     report.starts.extend(attempts.iter().map(|attempt| Start {
-        epoch: attempt.start.epoch,
-        position: attempt.start.consumed,
-        world: attempt.world,
+        epoch: attempt.start.cursor.epoch,
+        position: attempt.start.cursor.consumed,
+        world: attempt.world * attempt.hosts.unwrap_or(1),
         logs: attempt.logs.len() as u64,
     }));
     let replicas = attempts.iter().map(|attempt| attempt.replicas).max().unwrap_or(1);
@@ -101,34 +106,53 @@ impl Audit<'_> {
             return Ok(report);
         };
         report.dropped = samples - bounds.end;
-        let reached = match self.epoch == self.last && self.options.epochs.is_none() {
-            true => bounds.reached,
-            false => bounds.end,
+        let pending = match self.epoch == self.last && self.options.epochs.is_none() {
+            true => bounds.pending,
+            false => Pending::From(bounds.end),
         };
         let mut counts = Counts::new(bounds.end)?;
         for walk in self.attempts.iter().flat_map(|attempt| self.of_epoch(attempt)) {
-            counts.walk(&walk, samples, &mut report);
+            counts.walk(&walk, self.plan(), &mut report);
         }
-        counts.damaged.sort_unstable();
-        self.judge(&counts, reached, &mut report)?;
+        counts.sort();
+        self.judge(&counts, &pending, &mut report)?;
+        self.blame(&mut report);
         Ok(report)
     }
 
     /// How far an attempt came in the epoch; none when it was never there.
     fn bounds(&self, attempt: &Attempt<'_>, samples: u64) -> Option<Bounds> {
         let walks: Vec<Walk<'_>> = self.of_epoch(attempt).filter(Walk::counts).collect();
-        let end = walks.iter().map(Walk::end).max()?.min(samples);
+        let divided = walks.iter().any(Walk::is_divided);
+        // Hosts that have other shards each have other positions, too.
+        let end = if divided { samples } else { walks.iter().map(Walk::end).max()?.min(samples) };
         // The last walk of each process, if it went through the epoch more than once.
         let last = walks.chunk_by(|a, b| std::ptr::eq(a.log, b.log)).filter_map(<[_]>::last);
-        let next = last.map(|walk| (!walk.is_done()).then(|| walk.position(walk.pass.took)));
         // A process that is still in the epoch before would begin with its rank.
         let late = attempt.logs.iter().filter(|log| {
             self.is_mine(log) && !walks.iter().any(|walk| std::ptr::eq(walk.log, **log))
         });
-        let late = late.map(|log| Some(log.part.rank / log.part.replicas));
-        let reached: Option<Vec<u64>> = next.chain(late).collect();
-        let reached = reached.and_then(|all| all.into_iter().min()).unwrap_or(end).min(end);
-        Some(Bounds { end, reached })
+        let late = late.map(|log| log.part.rank / log.part.replicas);
+        let pending = if walks.iter().any(|walk| walk.pass.stream.is_some()) {
+            let unfinished = last.filter(|walk| !walk.is_done()).map(|walk| walk.group().0);
+            let ranks: BTreeSet<u64> = unfinished.chain(late).collect();
+            match divided {
+                false => Pending::Of { ranks, world: attempt.world / attempt.replicas },
+                // Nothing says what a host will get.
+                true if !ranks.is_empty() => Pending::From(0),
+                true => Pending::From(end),
+            }
+        } else {
+            let next = last.map(|walk| (!walk.is_done()).then(|| walk.position(walk.pass.took)));
+            let reached: Option<Vec<u64>> = next.chain(late.map(Some)).collect();
+            let reached = reached.and_then(|all| all.into_iter().min()).unwrap_or(end);
+            Pending::From(reached.min(end))
+        };
+        Some(Bounds { end, pending })
+    }
+
+    fn plan(&self) -> &Plan {
+        self.reader.plan()
     }
 
     fn is_mine(&self, log: &Log) -> bool {
@@ -141,19 +165,21 @@ impl Audit<'_> {
         attempt.walks().filter(mine)
     }
 
-    /// Sorts every sample into its kind. Those from `reached` on may be missing.
-    fn judge(&self, counts: &Counts, reached: u64, report: &mut EpochAudit) -> Result<()> {
-        let (wanted, epoch) = (self.options.times, self.reader.plan().epoch(self.epoch));
+    /// Sorts every sample into its kind. Those that are pending may be missing.
+    fn judge(&self, counts: &Counts, pending: &Pending, report: &mut EpochAudit) -> Result<()> {
+        let (wanted, epoch) = (self.options.times, self.plan().epoch(self.epoch));
         for (position, &count) in (0..).zip(&counts.seen) {
             if count == wanted {
                 report.exact += 1;
             } else if count > wanted {
                 report.doubled += 1;
                 self.name(&epoch, position, count, &mut report.first_doubled)?;
-            } else if counts.damaged.binary_search(&position).is_ok() {
+            } else if counts.is_damaged(position) {
                 report.damaged += 1;
                 self.name(&epoch, position, count, &mut report.first_damaged)?;
-            } else if position >= reached {
+            } else if counts.is_left_out(position) {
+                report.dropped += 1;
+            } else if pending.has(position) {
                 report.pending += 1;
             } else {
                 report.missing += 1;
@@ -169,21 +195,51 @@ impl Audit<'_> {
             return Ok(());
         }
         let Some(sample) = epoch.sample(position) else { return Ok(()) };
-        let walks = self.attempts.iter().flat_map(|attempt| self.of_epoch(attempt));
-        let took = walks.filter(|walk| walk.took(position) && position < walk.limit());
-        let mut ranks: Vec<String> = took.map(|walk| walk.who()).collect();
-        if ranks.is_empty() {
-            ranks.extend(self.should(position));
-        }
         let key = self.reader.key(sample)?;
-        list.push(Seen { key, position, times: count.into(), ranks });
+        list.push(Seen { key, position, times: count.into(), ranks: Vec::new() });
         Ok(())
     }
 
-    /// Who should have taken a position: a rank of the attempt that had come to it last.
+    /// Says who took the samples that have names, or should have.
+    fn blame(&self, report: &mut EpochAudit) {
+        let EpochAudit { first_missing, first_doubled, first_damaged, .. } = report;
+        let mut named: Vec<&mut Seen> =
+            [first_missing, first_doubled, first_damaged].into_iter().flatten().collect();
+        let positions: BTreeSet<u64> = named.iter().map(|seen| seen.position).collect();
+        if named.is_empty() {
+            return;
+        }
+        for walk in self.attempts.iter().flat_map(|attempt| self.of_epoch(attempt)) {
+            let took: BTreeSet<u64> = match walk.in_order() {
+                None => {
+                    let took = |&p: &u64| walk.took(p) && p < walk.limit();
+                    positions.iter().copied().filter(took).collect()
+                }
+                Some(stream) => {
+                    let taken = walk.taken(self.plan(), stream).filter(|taken| !taken.undone);
+                    taken.map(|taken| taken.position).filter(|p| positions.contains(p)).collect()
+                }
+            };
+            let met = named.iter_mut().filter(|seen| took.contains(&seen.position));
+            met.for_each(|seen| seen.ranks.push(walk.who()));
+        }
+        for seen in named.into_iter().filter(|seen| seen.ranks.is_empty()) {
+            seen.ranks.extend(self.should(seen.position));
+        }
+    }
+
+    /// Who should have taken a position: a rank of the attempt that had come to it last. Nobody knows
+    /// where hosts have other shards each.
     fn should(&self, position: u64) -> Option<String> {
         let place = Cursor { epoch: self.epoch, consumed: position };
-        let attempt = self.attempts.iter().rev().find(|attempt| attempt.start <= place)?;
+        let came = |attempt: &&Attempt<'_>| {
+            let Place { cursor, base } = attempt.start;
+            Cursor { consumed: base, ..cursor } <= place
+        };
+        let attempt = self.attempts.iter().rev().find(came)?;
+        if attempt.hosts.is_some() {
+            return None;
+        }
         let rank = position % (attempt.world / attempt.replicas) * attempt.replicas;
         Some(format!("rank {}", rank + self.replica % attempt.replicas))
     }
@@ -193,49 +249,22 @@ impl Audit<'_> {
 struct Bounds {
     /// Positions that the plan hands out.
     end: u64,
-    /// Positions below were taken if all is right; `end` when some process came to its end.
-    reached: u64,
+    pending: Pending,
 }
 
-/// How often each position was seen.
-struct Counts {
-    seen: Vec<u8>,
-    /// Positions whose sample was damaged.
-    damaged: Vec<u64>,
+/// Positions that some process of the last attempt has not come to.
+enum Pending {
+    /// From this one on.
+    From(u64),
+    /// Of these ranks of a world, as a stream brings them in any order.
+    Of { ranks: BTreeSet<u64>, world: u64 },
 }
 
-impl Counts {
-    fn new(positions: u64) -> Result<Self> {
-        let mut seen = Vec::new();
-        let len = usize::try_from(positions).unwrap_or(usize::MAX);
-        seen.try_reserve_exact(len)
-            .map_err(|_| Error::usage(format!("an audit takes {positions} bytes of memory")))?;
-        seen.resize(len, 0);
-        Ok(Self { seen, damaged: Vec::new() })
-    }
-
-    fn walk(&mut self, walk: &Walk<'_>, samples: u64, report: &mut EpochAudit) {
-        let limit = walk.limit();
-        for i in 0..walk.pass.took {
-            let position = walk.position(i);
-            if position >= samples {
-                report.padding += walk.pass.took - i; // all that follow are
-                break;
-            }
-            match self.at(position).filter(|_| position < limit) {
-                Some(count) => *count = count.saturating_add(1),
-                None => report.undone += 1,
-            }
+impl Pending {
+    fn has(&self, position: u64) -> bool {
+        match self {
+            Self::From(first) => position >= *first,
+            Self::Of { ranks, world } => ranks.contains(&(position % world)),
         }
-        for &position in walk.pass.lost.iter().filter(|&&p| p < limit && walk.took(p)) {
-            if let Some(count) = self.at(position) {
-                *count = count.saturating_sub(1);
-                self.damaged.push(position);
-            }
-        }
-    }
-
-    fn at(&mut self, position: u64) -> Option<&mut u8> {
-        self.seen.get_mut(usize::try_from(position).ok()?)
     }
 }

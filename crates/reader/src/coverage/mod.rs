@@ -5,6 +5,10 @@
 //! how many it took says which: a [`Coverage`] log is a line of two numbers now and then, whatever
 //! the dataset. SPEC.md beside this file has the lines.
 //!
+//! A stream has an order of its own, which follows from that of its shards: a log of one tells that, too.
+//! Each kind of reader is logged alike ([`LoggedReader`]), and a job may have logs of both kinds, where it
+//! went on in another input mode.
+//!
 //! [`audit`] reads the logs of all processes of a job, from its first start to its last. A start goes
 //! on from a checkpoint, and what was consumed at and behind it before was forgotten with the crash:
 //! it is undone, not seen twice. What remains must be every sample once.
@@ -39,8 +43,12 @@
 
 mod attempts;
 mod audit;
+mod counts;
+mod lines;
 mod log;
+mod progress;
 mod report;
+mod streams;
 mod writer;
 
 #[cfg(test)]
@@ -48,5 +56,7 @@ mod tests;
 
 pub use audit::{AuditOptions, audit};
 pub use log::Log;
+pub(crate) use progress::{Delivered, Origin, Progress, pass};
+pub use progress::{LoggedReader, LoggedSamples};
 pub use report::{AuditReport, EpochAudit, Seen, Start};
 pub use writer::Coverage;

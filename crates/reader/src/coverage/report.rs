@@ -58,7 +58,7 @@ pub struct EpochAudit {
     pub doubled: u64,
     /// Samples that were damaged, so that another one was handed out in their place or none.
     pub damaged: u64,
-    /// Samples that the plan leaves out, as ranks and batches do not divide the epoch.
+    /// Samples that the plan leaves out, as ranks, batches or hosts do not divide the epoch.
     pub dropped: u64,
     /// Samples that an unfinished last epoch has not come to.
     pub pending: u64,
@@ -84,6 +84,6 @@ pub struct Seen {
     pub position: u64,
     /// How often; 255 stands for more, too.
     pub times: u64,
-    /// Who took it, or should have.
+    /// Who took it, or should have; none where a service divides shards among hosts, and none took it.
     pub ranks: Vec<String>,
 }

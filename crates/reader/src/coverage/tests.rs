@@ -362,15 +362,17 @@ fn damage_before_the_last_line_names_the_line() {
     }
 }
 
+/// Reads lines behind right checksums.
+fn read(lines: &[&str]) -> crate::Result<Log> {
+    let text: String = lines.iter().map(|line| lines::sealed(line)).collect();
+    Ok(Log::read("a", text.as_bytes())?.unwrap())
+}
+
 #[test]
 fn lines_that_make_no_sense_are_refused_behind_right_checksums() {
     let (_job, text) = text();
     let lines: Vec<&str> =
         text.lines().map(|line| line.rsplit_once(",crc32c=").unwrap().0).collect();
-    let read = |lines: &[&str]| {
-        let text: String = lines.iter().map(|line| log::sealed(line)).collect();
-        Log::read("a", text.as_bytes()).map(|_| ())
-    };
     read(&lines).unwrap();
     let (head, pass, last) = (lines[0], lines[1], lines[3]);
     for (lines, line) in [
@@ -385,6 +387,8 @@ fn lines_that_make_no_sense_are_refused_behind_right_checksums() {
         (vec![head, pass, "took=5,at=5,lost=1+x"], 3),
         (vec![head, pass, "took=5,at=5,more=1"], 3),
         (vec![head, "pass=0,from=0,steps=25,worker=1,workers=1,batch=1"], 2),
+        (vec![head, "stream=0,from=0,steps=25,skip=0,window=1"], 2),
+        (vec![head, pass, "shards=0"], 3),
         (vec![head, "pass=0,from=0,steps=25,worker=0,workers=0,batch=1"], 2),
         (vec![head, "pass=0,from=0,steps=25,worker=0,workers=18446744073709551615,batch=2"], 2),
         (vec![head, "pass=0,from=0,steps=281474976710657,worker=0,workers=1,batch=1"], 2),
@@ -397,8 +401,45 @@ fn lines_that_make_no_sense_are_refused_behind_right_checksums() {
             other => panic!("{lines:?}: {other:?}"),
         }
     }
-    let later = read(&[&head.replace("coverage=1", "coverage=2")]);
-    assert!(matches!(later, Err(Error::Version { found: 2, newest: 1 })));
+    let later = read(&[&head.replace("coverage=1", "coverage=3")]);
+    assert!(matches!(later, Err(Error::Version { found: 3, newest: 2 })));
+}
+
+#[test]
+fn a_log_of_a_stream_has_lines_of_its_own() {
+    let (_job, text) = text();
+    let head = text.lines().next().unwrap().rsplit_once(",crc32c=").unwrap().0;
+    let head = &*head.replace("coverage=1", "coverage=2");
+    let host = &*head.replace("started=", "host=1,hosts=3,started=");
+    let stream = "stream=2,from=4,steps=20,skip=3,window=64";
+    let log = read(&[host, stream, "shards=1+0", "shards=4294967295", "took=5,at=9,lost=8"]);
+    let log = log.unwrap();
+    let pass = &log.passes[0];
+    assert_eq!(log.host, Some(shardpack_channel::Rank { rank: 1, world: 3 }));
+    assert_eq!((pass.start, pass.took), (Cursor { epoch: 2, consumed: 4 }, 5));
+    assert_eq!(pass.stream.as_ref().unwrap().shards, [1, 0, u32::MAX]);
+    // What a reader that was resumed in a stream says of its start.
+    let resumed = &*format!("{},streamed=4:2", head.replace("consumed=0", "consumed=10"));
+    let log = read(&[resumed]).unwrap();
+    assert_eq!((log.state.streamed, log.state.consumed), (None, 10));
+    for (lines, line) in [
+        (vec![head, "pass=0,from=0,steps=25,worker=0,workers=1,batch=1"], 2),
+        (vec![head, "shards=0"], 2),
+        (vec![head, "stream=0,from=0,steps=25,skip=26,window=1"], 2),
+        (vec![head, "stream=0,from=0,steps=25,skip=0,window=1048577"], 2),
+        (vec![head, "stream=0,from=0,steps=25,skip=0"], 2),
+        (vec![head, stream, "shards="], 3),
+        (vec![head, stream, "shards=1+"], 3),
+        (vec![head, stream, "shards=4294967296"], 3),
+        (vec![head, stream, "took=2,at=5"], 3),
+        (vec![&head.replace("started=", "host=3,hosts=3,started=")], 1),
+        (vec![&head.replace("started=", "host=3,started=")], 1),
+    ] {
+        match read(&lines) {
+            Err(Error::Log { line: found, .. }) => assert_eq!(found, line, "{lines:?}"),
+            other => panic!("{lines:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::log::{Head, MAX_LINE, Pass, Worker, sealed, took};
+use super::lines::{self, MAX_LINE, sealed};
+use super::log::{Pass, Stream, Worker};
+use super::progress::{LoggedReader, LoggedSamples, Origin, Progress};
 use crate::plan::{Cursor, Part, State};
-use crate::reader::{Reader, Samples};
 use crate::{Error, Result};
 
 /// How often a loop that notes every step gets a line.
 const EVERY: Duration = Duration::from_secs(1);
-/// Lost positions of one line, of at most 15 digits each.
-const LOST: usize = MAX_LINE / 16 - 64;
+/// Numbers of one line, of at most 15 digits each: lost positions, or shards.
+const LISTED: usize = MAX_LINE / 16 - 64;
 
 /// The log of what one process consumes: a file of its own, appended to and never read.
 ///
@@ -30,6 +31,7 @@ pub struct Coverage {
     process: u32,
     part: Part,
     state: State,
+    streamed: bool,
     now: Option<Now>,
     written: Instant,
 }
@@ -42,21 +44,26 @@ struct Now {
     took: u64,
     /// As far as the file says.
     told: u64,
-    /// Positions to tell of, and how many the iterator has told in all.
+    /// Positions and shards to tell of, and how many of each the iterator has told in all.
     lost: Vec<u64>,
-    seen: usize,
+    shards: Vec<u32>,
+    seen: (usize, usize),
 }
 
 impl Coverage {
     /// Begins a log in `folder`, which is made if need be, for what comes from `reader`. One for
     /// each process and each reader; give all of a job the same folder, or collect theirs.
     ///
-    /// The file is called `rank-R-TIME-PROCESS.coverage`.
-    pub fn create(folder: impl AsRef<Path>, reader: &Reader) -> Result<Self> {
-        let plan = reader.plan();
-        let (part, state) = (plan.part(), plan.state(plan.start()));
+    /// The file is called `rank-R-TIME-PROCESS.coverage`, and `host-H-rank-R-...` where hosts get
+    /// other shards each.
+    ///
+    /// Fails with [`Error::Usage`] for shards without a manifest, of whose samples nothing is known.
+    pub fn create(folder: impl AsRef<Path>, reader: &impl LoggedReader) -> Result<Self> {
+        let origin = reader.origin()?;
         let started = now();
-        let text = sealed(&Head { part, started, state: &state }.to_string());
+        let text = sealed(&lines::first(&origin, started));
+        let Origin { part, host, state, streamed } = origin;
+        let host = host.map_or_else(String::new, |host| format!("host-{}-", host.rank));
         let folder = folder.as_ref();
         let failed = |path: &Path, e| store_error(path, e);
         fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
@@ -64,7 +71,7 @@ impl Coverage {
         let mut number = 0;
         let (path, mut file) = loop {
             let again = if number == 0 { String::new() } else { format!("-{number}") };
-            let name = format!("rank-{}-{started}-{process}{again}.coverage", part.rank);
+            let name = format!("{host}rank-{}-{started}-{process}{again}.coverage", part.rank);
             let path = folder.join(name);
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => break (path, file),
@@ -75,7 +82,9 @@ impl Coverage {
         file.write_all(text.as_bytes()).map_err(|e| failed(&path, e))?;
         let len = text.len() as u64;
         let written = Instant::now();
-        Ok(Self { file, path, len, process, part, state, now: None, written })
+        // What a state says of streams is how far they came, not which samples they have.
+        let state = State { streamed: None, ..state };
+        Ok(Self { file, path, len, process, part, state, streamed, now: None, written })
     }
 
     /// The file.
@@ -89,17 +98,19 @@ impl Coverage {
     /// Fails with [`Error::Usage`] for samples of another plan than the log was begun for, and in a
     /// process that was forked off; with [`Error::Store`] when the line cannot be written, and then
     /// the next call writes it.
-    pub fn note(&mut self, samples: &Samples) -> Result<()> {
-        let progress = samples.progress();
+    pub fn note(&mut self, samples: &impl LoggedSamples) -> Result<()> {
+        let progress = samples.progress()?;
         let begins = self.now.as_ref().is_none_or(|now| now.pass != progress.pass);
         if begins {
-            self.begin(samples)?;
+            self.begin(&progress)?;
         }
         let Some(now) = &mut self.now else { return Ok(()) };
         now.took = progress.taken;
-        now.lost.extend(progress.lost.iter().skip(now.seen));
-        now.seen = progress.lost.len();
-        match begins || samples.left() == 0 || self.written.elapsed() >= EVERY {
+        let shards = progress.stream.map_or(&[][..], |stream| stream.shards);
+        now.lost.extend(progress.lost.iter().skip(now.seen.0));
+        now.shards.extend(shards.iter().skip(now.seen.1));
+        now.seen = (progress.lost.len(), shards.len());
+        match begins || progress.taken >= progress.share.len() || self.written.elapsed() >= EVERY {
             true => self.write(),
             false => Ok(()),
         }
@@ -112,15 +123,17 @@ impl Coverage {
         self.file.sync_data().map_err(|e| store_error(&self.path, e))
     }
 
-    /// Begins the pass of `samples`, behind what is left to tell of the one before.
-    fn begin(&mut self, samples: &Samples) -> Result<()> {
-        let progress = samples.progress();
+    /// Begins a pass, behind what is left to tell of the one before.
+    fn begin(&mut self, progress: &Progress<'_>) -> Result<()> {
         let plan = progress.plan;
         if plan.part() != self.part {
             let (then, now) = (self.part, plan.part());
             return Err(Error::usage(format!("a coverage log of {then:?}, not of {now:?}")));
         }
         self.state.same_as(&plan.state(Cursor::default()))?;
+        if progress.stream.is_some() != self.streamed {
+            return Err(Error::usage("a coverage log is of streams or of shards that are sought"));
+        }
         self.write()?;
         let (base, steps, split) = progress.share.extent();
         let worker = split.map_or_else(Worker::default, |(worker, workers, batch)| Worker {
@@ -129,19 +142,37 @@ impl Coverage {
             batch,
         });
         let start = Cursor { epoch: progress.share.epoch().number(), consumed: base };
-        let pass = Pass { start, steps, worker, took: 0, lost: Vec::new() };
+        let skip = progress.stream.map_or(0, |stream| stream.skip);
+        let stream = progress.stream.map(|stream| {
+            let window = stream.window;
+            Stream { skip, window, shards: Vec::new() }
+        });
+        let pass = Pass { start, steps, worker, stream, ..Pass::default() };
         self.append(&pass.to_string())?;
-        self.now = Some(Now { pass: progress.pass, took: 0, told: 0, lost: Vec::new(), seen: 0 });
+        let (lost, shards) = (Vec::new(), Vec::new());
+        let pass = progress.pass;
+        self.now = Some(Now { pass, took: skip, told: skip, lost, shards, seen: (0, 0) });
         Ok(())
     }
 
-    /// Writes a line if there is something to tell.
+    /// Writes a line if there is something to tell; the shards that the steps came from before it.
     fn write(&mut self) -> Result<()> {
+        while let Some(now) = &mut self.now
+            && now.took > now.told
+            && !now.shards.is_empty()
+        {
+            let count = now.shards.len().min(LISTED);
+            let text = lines::shards(&now.shards[..count]);
+            self.append(&text)?;
+            if let Some(now) = &mut self.now {
+                now.shards.drain(..count);
+            }
+        }
         while let Some(now) = &mut self.now
             && (now.took > now.told || !now.lost.is_empty())
         {
-            let count = now.lost.len().min(LOST);
-            let (text, told) = (took(now.took, self::now(), &now.lost[..count]), now.took);
+            let count = now.lost.len().min(LISTED);
+            let (text, told) = (lines::took(now.took, self::now(), &now.lost[..count]), now.took);
             self.append(&text)?;
             if let Some(now) = &mut self.now {
                 now.lost.drain(..count);

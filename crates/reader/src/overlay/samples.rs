@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use shardpack_manifest::{Digest, SampleHasher};
 
 use super::{Overlaid, together};
+use crate::coverage::{self, Progress};
 use crate::plan::{Plan, Share, State};
 use crate::stats::Skipped;
 use crate::{Damage, Error, Result, Sample, Samples, Stats};
@@ -25,6 +26,10 @@ pub struct OverlaidSamples {
     /// Steps that were handed out.
     taken: u64,
     failed: bool,
+    /// Tells this iterator from every other of the process.
+    pass: u64,
+    /// Positions whose own sample was damaged.
+    lost: Vec<u64>,
     digest: Digest,
     hasher: SampleHasher,
     stats: Stats,
@@ -44,6 +49,8 @@ impl OverlaidSamples {
             last: None,
             taken: 0,
             failed: false,
+            pass: coverage::pass(),
+            lost: Vec::new(),
             digest: Digest::default(),
             hasher: SampleHasher::default(),
             stats,
@@ -71,6 +78,12 @@ impl OverlaidSamples {
     /// a dataset whose samples have all these fields: of what `shardpack join` makes of both.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// For a log of what was consumed.
+    pub(crate) fn progress(&self) -> Progress<'_> {
+        let Self { plan, share, pass, taken, lost, .. } = self;
+        Progress { plan, share, pass: *pass, taken: *taken, lost, stream: None }
     }
 
     fn advance(&mut self) -> Result<Option<Sample>> {
@@ -105,12 +118,13 @@ impl OverlaidSamples {
 
     /// A neighbour in place of a damaged sample: the one before it, at the start the next one.
     fn replace(&mut self, skipped: Skipped) -> Result<Sample> {
+        let position = self.share.position(self.taken);
+        self.lost.push(position);
         let Damage::Skip { most } = self.damage else { return Err(Error::Damaged(skipped)) };
         self.stats.skipped.push(skipped.clone());
         if self.stats.skipped.len() as u64 > most {
             return Err(Error::TooManyDamaged { most, last: skipped });
         }
-        let position = self.share.position(self.taken);
         if self.last.is_none() {
             self.last = self.whole_ahead(most);
         }

@@ -3,7 +3,7 @@
 use shardpack_manifest::{Digest, SampleHasher};
 
 use super::together;
-use crate::plan::{Cursor, State};
+use crate::plan::{Cursor, Share, State};
 use crate::stats::Skipped;
 use crate::stream::{Promises, StreamSamples, Streamed};
 use crate::{Damage, Error, Reader, Result, Sample, Stats};
@@ -27,7 +27,15 @@ impl OverlaidStream {
 
     /// This rank's samples of an epoch: of the one that a state was saved in, those that are left.
     pub fn epoch(&self, epoch: u64) -> OverlaidStreamSamples {
-        let base = self.base.epoch(epoch);
+        self.over(self.base.epoch(epoch))
+    }
+
+    /// The samples of a share of its plan.
+    pub(crate) fn share(&self, share: Share) -> OverlaidStreamSamples {
+        self.over(self.base.share(share))
+    }
+
+    fn over(&self, base: StreamSamples) -> OverlaidStreamSamples {
         OverlaidStreamSamples {
             stats: base.stats().clone(),
             base,
@@ -39,6 +47,11 @@ impl OverlaidStream {
             digest: Digest::default(),
             hasher: SampleHasher::default(),
         }
+    }
+
+    /// The reader of the stream.
+    pub(crate) fn base(&self) -> &Streamed {
+        &self.base
     }
 
     /// Where it starts: the epoch, and how many of its positions are gone.
@@ -94,6 +107,11 @@ impl OverlaidStreamSamples {
         self.digest
     }
 
+    /// The samples of the stream.
+    pub(crate) fn base(&self) -> &StreamSamples {
+        &self.base
+    }
+
     fn advance(&mut self) -> Option<Result<Sample>> {
         let base = match self.base.next()? {
             Ok(base) => base,
@@ -115,6 +133,7 @@ impl OverlaidStreamSamples {
 
     /// The sample before a damaged one in its place; the error where there is none.
     fn replace(&mut self, skipped: Skipped, position: u64) -> Result<Sample> {
+        self.base.lose(position);
         let Damage::Skip { most } = self.damage else { return Err(Error::Damaged(skipped)) };
         self.skipped.push(skipped.clone());
         let all = self.skipped.len() + self.base.stats().skipped.len();

@@ -118,6 +118,10 @@ impl Source for Pipe {
         true
     }
 
+    fn name(&self) -> String {
+        format!("channel {:?}", turn::name(&self.channel))
+    }
+
     fn says_when_it_waits(&self) -> bool {
         true
     }
@@ -196,7 +200,12 @@ impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pipe, waited, awaited } = self;
         match awaited {
-            Awaited::Fifo => write!(f, "{pipe}: not there after {waited:.1?}"),
+            Awaited::Fifo => {
+                write!(
+                    f,
+                    "{pipe}: not there after {waited:.1?}; each epoch takes a FIFO of its own"
+                )
+            }
             Awaited::Writer => write!(f, "{pipe}: nobody wrote to it for {waited:.1?}"),
             Awaited::Bytes { after } => {
                 write!(f, "{pipe}: its writer fell silent after {after} bytes, for {waited:.1?}")

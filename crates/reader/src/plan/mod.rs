@@ -59,7 +59,7 @@ mod quality;
 pub(crate) mod random;
 mod sequence;
 mod shards;
-mod share;
+pub(crate) mod share;
 mod shuffle;
 mod state;
 mod subset;
@@ -295,6 +295,25 @@ impl Plan {
     /// Whether places next to each other in the order are nowhere near each other in shards.
     pub(crate) fn is_exact(&self) -> bool {
         self.options.shuffle == Shuffle::Exact
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.options.seed
+    }
+
+    /// The same from another place on.
+    pub(crate) fn starting_at(self, start: Cursor) -> Self {
+        Self { start, ..self }
+    }
+
+    /// The shards.
+    pub(crate) fn shards(&self) -> &Arc<Shards> {
+        &self.shards
+    }
+
+    /// Positions of an epoch.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Samples of an epoch.

@@ -115,6 +115,12 @@ impl Shards {
         (sample.ordinal < end - start).then(|| start + sample.ordinal)
     }
 
+    /// Samples that are stored in `shard`, dead or not; none in one that is not there.
+    pub(crate) fn stored_in(&self, shard: u32) -> u64 {
+        let ends = self.stored.get(shard as usize).zip(self.stored.get(shard as usize + 1));
+        ends.map_or(0, |(start, end)| end - start)
+    }
+
     /// First live sample of `shard` and the one after its last.
     pub(crate) fn bounds(&self, shard: u32) -> (u64, u64) {
         (self.starts[shard as usize], self.starts[shard as usize + 1])

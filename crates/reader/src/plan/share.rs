@@ -170,6 +170,20 @@ impl Share {
         }
     }
 
+    /// The same behind the rank's steps from position `base` on, which is not above its first; and how
+    /// many these are.
+    pub(crate) fn since(self, base: u64) -> (Self, u64) {
+        let earlier = self.first.saturating_sub(base) / self.world;
+        let (first, len) = (self.first - earlier * self.world, self.len + earlier);
+        let real = self.real + earlier;
+        (Self { first, base, len, real, ..self }, earlier)
+    }
+
+    /// What the rank's positions leave divided by the number of ranks.
+    pub(crate) fn residue(&self) -> u64 {
+        self.first % self.world
+    }
+
     /// Lanes in which it has samples, in no order: all of them rarely, as those of a rank are every
     /// `world`-th where the world divides them.
     pub fn lanes(&self) -> impl Iterator<Item = u64> + use<> {

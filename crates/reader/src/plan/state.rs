@@ -44,8 +44,8 @@ pub struct State {
 }
 
 /// How far the ranks came in an epoch whose order a stream dictated. Positions below `base` were
-/// handed out; those from there to `consumed` stand for as many samples, an equal number of which
-/// each of `world` ranks took first of its stream.
+/// handed out; those from there to `consumed` stand for as many samples: each of `world` ranks took
+/// first of its stream as many as it has of these positions, every `world`-th.
 ///
 /// As text `BASE:WORLD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +85,11 @@ impl State {
                 return Err(Error::state(format!("{name} {value}: {least} to {most}")));
             }
         }
-        if let Some(Streamed { base, world }) = self.streamed {
-            let steps = self.consumed.checked_sub(base);
-            let whole = |steps: u64| steps.checked_rem(world) == Some(0);
-            if world > MAX_LANES || !steps.is_some_and(whole) {
-                let consumed = self.consumed;
-                return Err(Error::state(format!("streamed {base}:{world} up to {consumed}")));
-            }
+        if let Some(Streamed { base, world }) = self.streamed
+            && (!(1..=MAX_LANES).contains(&world) || base > self.consumed)
+        {
+            let consumed = self.consumed;
+            return Err(Error::state(format!("streamed {base}:{world} up to {consumed}")));
         }
         self.shuffle.check().map_err(|e| Error::state(e.to_string()))
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use shardpack_channel::Rank;
 use shardpack_formats::{DecodeOptions, Decoder, Format};
 use shardpack_manifest::Manifest;
 use shardpack_store::Store;
@@ -10,7 +11,7 @@ use shardpack_store::Store;
 use super::Source;
 use super::groups::Groups;
 use super::known::Known;
-use crate::plan::{Hosts, Part, Plan, Shards, State};
+use crate::plan::{Hosts, Part, Plan, State};
 use crate::reader::fit_window;
 use crate::{Error, ReadOptions, Result, quarantine};
 
@@ -23,9 +24,9 @@ pub enum Contents {
         manifest: Box<Manifest>,
         /// Where its indexes are, under the paths in the manifest.
         indexes: Arc<dyn Store>,
-        /// How many hosts share the shards, each getting other ones (ShardedByS3Key). None where
-        /// every host gets all of them.
-        hosts: Option<u64>,
+        /// Which host this is of those that share the shards, each getting other ones
+        /// (ShardedByS3Key). None where every host gets all of them.
+        host: Option<Rank>,
     },
     /// Shards without a manifest.
     Foreign {
@@ -93,8 +94,8 @@ impl Foreign {
 pub(super) struct Planned {
     pub(super) known: Known,
     pub(super) plan: Plan,
-    /// Of a host that gets only some shards.
-    pub(super) hosts: Option<(Hosts, Arc<Shards>)>,
+    /// Of a host that gets only some shards: which one, and what any of them may get.
+    pub(super) host: Option<(Rank, Hosts)>,
 }
 
 impl Read {
@@ -109,15 +110,13 @@ impl Read {
             quarantine::refuse(options.quarantine.as_deref())?;
         }
         match contents {
-            Contents::Dataset { manifest, indexes, hosts } => {
+            Contents::Dataset { manifest, indexes, host } => {
                 if !source.is_joined() {
                     return Err(Error::usage("shards of a manifest come in one stream"));
                 }
-                let (split, quarantine) = (&options.split, &options.quarantine);
-                let known =
-                    Known::new(*manifest, indexes, split.as_deref(), quarantine.as_deref())?;
+                let known = Known::new(*manifest, indexes, options)?;
                 fit_window(options, known.mean());
-                Ok(Self::Known(Box::new(Planned::new(known, hosts, part, options, state)?)))
+                Ok(Self::Known(Box::new(Planned::new(known, host, part, options, state)?)))
             }
             Contents::Wrapped { fields, .. } if fields.is_empty() => {
                 Err(Error::usage("wrapped records need the name of a field at least"))
@@ -138,28 +137,28 @@ impl Read {
 impl Planned {
     fn new(
         known: Known,
-        hosts: Option<u64>,
+        host: Option<Rank>,
         part: Part,
         options: &mut ReadOptions,
         state: Option<&State>,
     ) -> Result<Self> {
         let shards = known.shards()?;
-        let hosts = match hosts {
+        let host = match host {
             None => None,
-            Some(hosts) => {
-                let live = Arc::new(shards.clone().part(options.plan.subset)?);
+            Some(host) => {
+                let live = shards.clone().part(options.plan.subset)?;
                 // Shards without samples cannot be seen to come.
                 let counts = known.wanted().iter().zip(0..).filter_map(|(&row, number)| {
                     let (start, end) = live.bounds(number);
                     (known.manifest.shards.get(row)?.samples > 0).then_some(end - start)
                 });
-                let hosts = Hosts::new(counts.collect(), hosts)?;
+                let hosts = Hosts::new(counts.collect(), host.world.into())?;
                 if options.plan.length.is_none() {
                     let world = part.world / part.replicas.max(1);
                     let (batch, tail) = (options.plan.batch.unwrap_or(1), options.plan.tail);
                     options.plan.length = Some(hosts.length(world, batch, tail)?);
                 }
-                Some((hosts, live))
+                Some((host, hosts))
             }
         };
         let plan = match state {
@@ -172,6 +171,6 @@ impl Planned {
                 Plan::resume(shards, options.plan.clone(), part, &state)?
             }
         };
-        Ok(Self { known, plan, hosts })
+        Ok(Self { known, plan, host })
     }
 }

@@ -7,7 +7,7 @@ use shardpack_formats::Record;
 use super::queue::Outbox;
 use super::record::{Origin, Spare, StreamRecord};
 use super::window::Window;
-use crate::plan::{Item, SampleId, Shards, Share};
+use crate::plan::{Item, Plan, SampleId, Shards, Share};
 use crate::stats::Skipped;
 use crate::{Damage, Error, Result, Sample};
 
@@ -34,7 +34,7 @@ pub(super) enum Rule {
 }
 
 /// Whose a sample is.
-enum Owner {
+pub(super) enum Owner {
     /// This rank's, with its position in the epoch.
     This(u64),
     Another,
@@ -43,7 +43,15 @@ enum Owner {
 }
 
 impl Rule {
-    fn owner(&mut self, place: Option<SampleId>) -> Owner {
+    /// A share of the plan, whose shards are `divided` among hosts or not.
+    pub(super) fn new(plan: &Plan, share: Share, divided: bool) -> Self {
+        match divided {
+            false => Self::Plan(share),
+            true => Self::Host { share, shards: Arc::clone(plan.shards()), next: 0 },
+        }
+    }
+
+    pub(super) fn owner(&mut self, place: Option<SampleId>) -> Owner {
         let Some(place) = place else { return Owner::Nobody };
         let (share, position) = match self {
             Self::Plan(share) => match share.epoch().position(place) {
@@ -252,6 +260,7 @@ impl<'o> Dealer<'o> {
     /// An error, or a neighbour in its place.
     fn damaged(&mut self, position: u64, damage: Skipped) -> Result<()> {
         tracing::warn!(position, error = %damage, "damaged sample");
+        self.outbox.lost(position);
         let Damage::Skip { most } = self.damage else {
             self.push(Err(Error::Damaged(damage)), 0);
             return Ok(());

@@ -10,7 +10,7 @@ use shardpack_store::Store;
 use crate::plan::{SampleId, Shards};
 use crate::quarantine::Overlay;
 use crate::set::{self, Indexed};
-use crate::{Error, Result};
+use crate::{Error, ReadOptions, Result};
 
 /// A dataset whose shards come in a stream. Only the manifest and the indexes are looked up.
 #[derive(Debug)]
@@ -62,11 +62,10 @@ impl Known {
     pub(crate) fn new(
         manifest: Manifest,
         store: Arc<dyn Store>,
-        split: Option<&str>,
-        quarantine: Option<&str>,
+        options: &ReadOptions,
     ) -> Result<Self> {
-        let overlay = Overlay::load(quarantine, &manifest)?;
-        let wanted = set::rows(&manifest, split)?;
+        let overlay = Overlay::load(options, &manifest)?;
+        let wanted = set::rows(&manifest, options.split.as_deref())?;
         let mut numbers = vec![None; manifest.shards.len()];
         for (number, &row) in wanted.iter().enumerate() {
             numbers[row] = Some(number as u32);

@@ -22,6 +22,8 @@
 //! | deleted and quarantined samples left out | yes | yes, a broken frame only behind a shard's second record | the same | - |
 //! | a damaged sample may be skipped | yes | where the format can go on behind it | the same | no |
 //! | a state goes on | anywhere, any world | anywhere, same world; between epochs, any world | between epochs | no |
+//! | a [coverage log](crate::coverage) proves it | yes | yes | yes | no |
+//! | can be [mixed](crate::Mixed) with others | yes | yes | no | no |
 //!
 //! [`Promises`] says the same of a reader. "Every n-th of its host's" counts live samples; `n` is
 //! the number of ranks on the host, and a FIFO has one reader, so it is 1 unless hosts are told
@@ -53,6 +55,7 @@ mod passage;
 mod promises;
 mod queue;
 mod record;
+mod replay;
 mod samples;
 mod streamed;
 mod tap;
@@ -69,6 +72,7 @@ pub use contents::Contents;
 pub use objects::Objects;
 pub use promises::{Promises, Resume};
 pub(crate) use record::StreamRecord;
+pub(crate) use replay::Replay;
 pub use samples::StreamSamples;
 pub use streamed::Streamed;
 
@@ -91,6 +95,11 @@ pub trait Source: fmt::Debug + Send + Sync {
 
     /// Whether all shards stand one after the other in one stream.
     fn is_joined(&self) -> bool;
+
+    /// What to call it in messages. Default "a stream".
+    fn name(&self) -> String {
+        "a stream".to_owned()
+    }
 
     /// Whether its streams call [`Stop::waiting`] before they wait for bytes. What was read is handed
     /// over then; else it is before every read. Default false.

@@ -41,6 +41,10 @@ impl Source for Objects {
     fn is_joined(&self) -> bool {
         false
     }
+
+    fn name(&self) -> String {
+        self.store.describe()
+    }
 }
 
 /// The shards of one epoch that are left.

@@ -18,6 +18,7 @@ use super::record::Origin;
 use super::tap::Tap;
 use super::track::Tracker;
 use super::work::failed;
+use crate::plan::SampleId;
 use crate::pool::{Buffer, Pool};
 use crate::sample::{Batch, Row};
 use crate::segment::Segment;
@@ -34,6 +35,7 @@ pub(super) struct Passage<'p, 'o> {
     tap: Tap,
     tracker: Tracker<'p>,
     dealer: &'p mut Dealer<'o>,
+    outbox: &'p Outbox,
     record: Record,
     /// Records that were decoded.
     decoded: u64,
@@ -57,7 +59,7 @@ impl<'p, 'o> Passage<'p, 'o> {
         planned: &'p Planned,
         (name, bytes): super::Stream,
         dealer: &'p mut Dealer<'o>,
-        outbox: &Arc<Outbox>,
+        outbox: &'p Arc<Outbox>,
     ) -> Self {
         let mut decode = DecodeOptions::default();
         decode.concatenated = true;
@@ -70,6 +72,7 @@ impl<'p, 'o> Passage<'p, 'o> {
             tap: Tap::new(bytes, outbox),
             tracker: Tracker::new(&planned.known, &name),
             dealer,
+            outbox,
             record: Record::default(),
             decoded: 0,
             pool: Arc::default(),
@@ -87,8 +90,8 @@ impl<'p, 'o> Passage<'p, 'o> {
             }
         }
         let came = self.tracker.finish()?;
-        match &self.planned.hosts {
-            Some((hosts, _)) => hosts.check(came),
+        match &self.planned.host {
+            Some((_, hosts)) => hosts.check(came),
             None => self.tracker.none_missing(),
         }
     }
@@ -122,6 +125,9 @@ impl<'p, 'o> Passage<'p, 'o> {
         self.tap.step_to(end).map_err(|error| self.failed(error.into(), Position::default()))?;
         let found = self.tracker.record(&self.record)?;
         let place = known.place(found.shard.row, found.ordinal);
+        if let Some(SampleId { shard, ordinal: 0 }) = place {
+            self.outbox.begins(shard);
+        }
         let origin = Origin::Shard(Arc::clone(&found.shard.indexed), found.ordinal);
         self.dealer.take(&mut self.record, place, origin, found.damage)?;
         Ok(true)

@@ -14,6 +14,10 @@ const BATCH: (usize, usize) = (1 << 20, 256);
 pub(super) struct Batch {
     pub(super) samples: Vec<Result<Sample>>,
     pub(super) skipped: Vec<Skipped>,
+    /// Positions whose own sample was damaged, skipped or not.
+    pub(super) lost: Vec<u64>,
+    /// Shards of the plan that began, by their numbers.
+    pub(super) shards: Vec<u32>,
     /// Bytes of the stream that were read since the batch before.
     pub(super) read: u64,
     /// Memory that the samples take.
@@ -128,6 +132,15 @@ impl Outbox {
             let batch = std::mem::take(&mut *batch);
             self.queue.push(batch);
         }
+    }
+
+    pub(super) fn lost(&self, position: u64) {
+        self.batch().lost.push(position);
+    }
+
+    /// Notes a shard, before any of its samples.
+    pub(super) fn begins(&self, shard: u32) {
+        self.batch().shards.push(shard);
     }
 
     pub(super) fn skipped(&self, skipped: Skipped) {

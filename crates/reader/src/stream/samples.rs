@@ -8,9 +8,10 @@ use shardpack_manifest::{Digest, SampleHasher};
 
 use super::Stop;
 use super::queue::{Batch, Queue};
-use super::streamed::{Inner, Start};
+use super::streamed::{Inner, Pass};
 use super::work::Work;
-use crate::plan::{Share, State};
+use crate::coverage::{self, Delivered, Progress};
+use crate::plan::State;
 use crate::{Error, Result, Sample, Stats};
 
 /// A rank's samples of one epoch, as a stream brings them. The stream is opened, and a thread
@@ -22,8 +23,7 @@ use crate::{Error, Result, Sample, Stats};
 #[derive(Debug)]
 pub struct StreamSamples {
     inner: Arc<Inner>,
-    start: Start,
-    share: Option<Share>,
+    pass: Pass,
     queue: Arc<Queue>,
     stop: Stop,
     /// The process that the thread lives in; none before it is started.
@@ -31,6 +31,12 @@ pub struct StreamSamples {
     batch: std::vec::IntoIter<Result<Sample>>,
     /// Steps of the share that are gone.
     taken: u64,
+    /// Tells this iterator from every other of the process.
+    number: u64,
+    /// Shards of the plan, in the order in which they came so far.
+    shards: Vec<u32>,
+    /// Positions whose own sample was damaged, among those that came so far.
+    lost: Vec<u64>,
     over: bool,
     digest: Digest,
     hasher: SampleHasher,
@@ -38,18 +44,20 @@ pub struct StreamSamples {
 }
 
 impl StreamSamples {
-    pub(super) fn new(inner: Arc<Inner>, start: Start) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, pass: Pass) -> Self {
         let quarantined = inner.planned().map_or(0, |planned| planned.known.quarantined());
         let stats = Stats { quarantined, ..Stats::default() };
         Self {
-            share: inner.share(start.cursor),
             queue: Arc::new(Queue::new(inner.memory())),
             inner,
-            start,
             stop: Stop::default(),
             process: None,
             batch: Vec::new().into_iter(),
-            taken: start.skip,
+            taken: pass.share.as_ref().map_or(0, |(_, skip)| *skip),
+            pass,
+            number: coverage::pass(),
+            shards: Vec::new(),
+            lost: Vec::new(),
             over: false,
             digest: Digest::default(),
             hasher: SampleHasher::default(),
@@ -60,12 +68,12 @@ impl StreamSamples {
     /// What to save to go on behind the samples that were handed out so far. Right when every rank
     /// has taken equally many. None without a manifest.
     pub fn state(&self) -> Option<State> {
-        self.inner.state(self.start.cursor, self.taken)
+        self.inner.state(self.inner.after(&self.pass, self.taken)?)
     }
 
     /// Samples that are left, padding included. None without a manifest.
     pub fn left(&self) -> Option<u64> {
-        self.share.as_ref().map(|share| share.len().saturating_sub(self.taken))
+        self.pass.share.as_ref().map(|(share, _)| share.len().saturating_sub(self.taken))
     }
 
     /// What was read, and what was waited for. Bytes are all of the stream's, other ranks' too.
@@ -77,6 +85,19 @@ impl StreamSamples {
     /// digest in the manifest: every sample was handed out exactly once.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// For a log of what was consumed; none without a manifest.
+    pub(crate) fn progress(&self) -> Option<Progress<'_>> {
+        let Self { pass, number, taken, lost, shards, .. } = self;
+        let (plan, (share, skip)) = (&self.inner.planned()?.plan, pass.share.as_ref()?);
+        let stream = Some(Delivered { skip: *skip, window: pass.room.most as u64, shards });
+        Some(Progress { plan, share, pass: *number, taken: *taken, lost, stream })
+    }
+
+    /// Notes that what was handed out at a position is damaged otherwise.
+    pub(crate) fn lose(&mut self, position: u64) {
+        self.lost.push(position);
     }
 
     /// Waits for the next batch; none at the end.
@@ -100,8 +121,9 @@ impl StreamSamples {
 
     fn begin(&mut self, process: u32) -> Result<()> {
         let (queue, stop) = (Arc::clone(&self.queue), self.stop.clone());
-        let work = Work { inner: Arc::clone(&self.inner), start: self.start, queue, stop };
-        let span = self.inner.span(self.start.cursor.epoch);
+        let (inner, pass) = (Arc::clone(&self.inner), self.pass.clone());
+        let work = Work { inner, pass, queue, stop };
+        let span = self.inner.span(self.pass.epoch);
         let name = "shardpack-stream".to_owned();
         thread::Builder::new()
             .name(name)
@@ -120,6 +142,8 @@ impl StreamSamples {
             self.stats.windows += 1;
             self.stats.bytes += batch.read;
             self.stats.skipped.extend(batch.skipped);
+            self.lost.extend(batch.lost);
+            self.shards.extend(batch.shards);
             self.batch = batch.samples.into_iter();
         }
     }

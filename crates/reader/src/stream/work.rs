@@ -11,8 +11,7 @@ use super::deal::Dealer;
 use super::passage::Passage;
 use super::queue::{Outbox, Queue};
 use super::record::Origin;
-use super::streamed::{Inner, Start};
-use super::window::Window;
+use super::streamed::{Inner, Pass};
 use super::{Stop, Streams};
 use crate::pipe::Stalled;
 use crate::plan::SampleId;
@@ -25,7 +24,7 @@ const BUFFER: usize = 256 << 10;
 /// An epoch to read.
 pub(super) struct Work {
     pub(super) inner: Arc<Inner>,
-    pub(super) start: Start,
+    pub(super) pass: Pass,
     pub(super) queue: Arc<Queue>,
     pub(super) stop: Stop,
 }
@@ -48,12 +47,11 @@ impl Work {
     }
 
     fn read(&self, outbox: &Arc<Outbox>) -> Result<()> {
-        let Start { cursor, skip } = self.start;
-        let inner = &*self.inner;
-        let (seed, epoch, rank) = inner.seed_of(cursor.epoch);
-        let window = Window::new(inner.room(cursor), seed, epoch, rank);
-        let mut dealer = Dealer::new(inner.rule(cursor), window, outbox, inner.damage(), skip);
-        let mut streams = inner.source.epoch(cursor.epoch, &self.stop)?;
+        let Self { inner, pass, .. } = self;
+        let skip = pass.share.as_ref().map_or(0, |(_, skip)| *skip);
+        let (rule, window) = (inner.rule(pass), inner.window(pass));
+        let mut dealer = Dealer::new(rule, window, outbox, inner.damage(), skip);
+        let mut streams = inner.source.epoch(pass.epoch, &self.stop)?;
         match &inner.contents {
             Read::Known(planned) => known(planned, &mut *streams, &mut dealer, outbox)?,
             Read::Foreign(contents) => {

@@ -1,5 +1,6 @@
 //! Datasets with overlays, against the dataset that a join makes of both.
 
+mod coverage;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};

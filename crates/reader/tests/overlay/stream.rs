@@ -3,13 +3,13 @@
 use super::*;
 
 /// A container whose channel `train` is a FIFO of all shards, and `captions` a folder.
-struct Job {
+pub(super) struct Job {
     root: TempDir,
     writer: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Job {
-    fn new(base: &Memory, over: &Memory) -> Self {
+    pub(super) fn new(base: &Memory, over: &Memory) -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, config) = (root.path().join("input/data"), root.path().join("input/config"));
         fs::create_dir_all(&config).unwrap();
@@ -34,7 +34,11 @@ impl Job {
         Self { root, writer }
     }
 
-    fn reader(&self, options: &ReadOptions, state: Option<&State>) -> Result<ChannelReader> {
+    pub(super) fn reader(
+        &self,
+        options: &ReadOptions,
+        state: Option<&State>,
+    ) -> Result<ChannelReader> {
         let base = self.root.path().as_os_str().to_owned();
         let env = |name: &str| (name == "SAGEMAKER_BASE_DIR").then(|| base.clone());
         let open = |name| Channel::find(name, None, &env);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shardpack_channel::Rank;
 use shardpack_reader::plan::Tail;
 use shardpack_reader::stream::{Promises, Streamed};
 use shardpack_reader::{Error, ReadOptions};
@@ -11,12 +12,12 @@ use crate::support::*;
 fn host(
     set: &Set,
     bytes: Vec<u8>,
-    hosts: u64,
+    (number, hosts): (u32, u32),
     local: (u64, u64),
     options: &ReadOptions,
 ) -> Streamed {
     let source = Arc::new(Joined { bytes: bytes.into(), piece: 700 });
-    let contents = set.contents(Some(hosts));
+    let contents = set.contents(Some(Rank { rank: number, world: hosts }));
     Streamed::new(source, contents, part(local.0, local.1), options.clone(), None).unwrap()
 }
 
@@ -31,16 +32,17 @@ fn every_sample_is_seen_once_in_equally_many_steps_whatever_a_host_is_given() {
             let order = set.shuffled(7);
             let mut seen = Seen::default();
             for number in 0..hosts {
-                let given = order.iter().copied().skip(number).step_by(hosts);
+                let given = order.iter().copied().skip(number as usize).step_by(hosts as usize);
                 let bytes = set.joined(given);
                 for rank in 0..local {
-                    let reader = host(&set, bytes.clone(), hosts as u64, (rank, local), &options);
+                    let given = (number, hosts);
+                    let reader = host(&set, bytes.clone(), given, (rank, local), &options);
                     assert_eq!(reader.promises(), Promises::SHARDED);
                     seen.read(&mut reader.epoch(1), usize::MAX);
                 }
             }
-            assert!(shards > hosts);
-            assert_eq!(seen.steps.len() as u64, hosts as u64 * local);
+            assert!(shards > hosts as usize);
+            assert_eq!(seen.steps.len() as u64, u64::from(hosts) * local);
             assert!(seen.steps[0] % batch == 0);
             seen.whole(&set.manifest);
         }
@@ -53,8 +55,9 @@ fn what_a_host_with_few_samples_has_is_all_that_any_takes_with_drop() {
     let shards = set.manifest.shards.len();
     let mut seen = Seen::default();
     for number in 0..3 {
-        let bytes = set.joined((number..shards).step_by(3));
-        seen.read(&mut host(&set, bytes, 3, (0, 1), &options(Tail::Drop)).epoch(0), usize::MAX);
+        let bytes = set.joined((number as usize..shards).step_by(3));
+        let reader = host(&set, bytes, (number, 3), (0, 1), &options(Tail::Drop));
+        seen.read(&mut reader.epoch(0), usize::MAX);
     }
     assert!(seen.steps.iter().all(|steps| *steps == seen.steps[0]), "{:?}", seen.steps);
     assert!(seen.keys.values().all(|times| *times == 1));
@@ -65,7 +68,8 @@ fn a_part_that_is_not_even_or_not_whole_is_an_error() {
     let set = Make::new("tfrecord").dataset();
     let shards = set.manifest.shards.len();
     let error = |bytes| {
-        host(&set, bytes, 2, (0, 1), &options(Tail::Mask)).epoch(0).find_map(Result::err).unwrap()
+        let reader = host(&set, bytes, (0, 2), (0, 1), &options(Tail::Mask));
+        reader.epoch(0).find_map(Result::err).unwrap()
     };
     let few = error(set.shard(0));
     assert!(matches!(few, Error::Uneven { visible: 1, .. }), "{few}");

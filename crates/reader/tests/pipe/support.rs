@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
+use shardpack_channel::Rank;
 use shardpack_formats::Compression;
 use shardpack_manifest::{Digest, Manifest};
 use shardpack_pack::{PackOptions, Progress, Split, pack};
@@ -120,9 +121,9 @@ impl Set {
         self.store.put("manifest.json", &bytes, PutMode::Replace).unwrap();
     }
 
-    pub(crate) fn contents(&self, hosts: Option<u64>) -> Contents {
+    pub(crate) fn contents(&self, host: Option<Rank>) -> Contents {
         let indexes: Arc<dyn Store> = self.store.clone();
-        Contents::Dataset { manifest: Box::new(self.manifest.clone()), indexes, hosts }
+        Contents::Dataset { manifest: Box::new(self.manifest.clone()), indexes, host }
     }
 
     pub(crate) fn reader(&self, part: Part, options: &ReadOptions) -> Reader {

@@ -66,7 +66,7 @@ pub(crate) fn streamed(store: &Arc<MemoryStore>, options: ReadOptions) -> Result
     let contents = Contents::Dataset {
         manifest: Box::new(manifest(store)),
         indexes: Arc::clone(store) as Arc<dyn Store>,
-        hosts: None,
+        host: None,
     };
     let part = options.part.unwrap_or_default();
     Streamed::new(joined(store), contents, part, options, None)
