@@ -44,17 +44,23 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
     for log in sorted {
         // Clocks of hosts differ: its like may have come after another attempt's first.
         let alike = attempts.iter_mut().rev().find(|attempt| attempt.is_like(log));
-        match alike.filter(|attempt| attempt.has_room(log)) {
-            Some(attempt) => attempt.logs.push(log),
-            None => attempts.push(Attempt {
-                start: log.start(),
-                world: log.part.world,
-                replicas: log.part.replicas,
-                hosts: log.hosts(),
-                logs: vec![log],
-                limit: NOWHERE,
-            }),
-        }
+        let mut with = match alike {
+            Some(attempt) if attempt.has_room(log) => {
+                attempt.logs.push(log);
+                continue;
+            }
+            Some(attempt) => attempt.give_up(log),
+            None => Vec::new(),
+        };
+        with.push(log);
+        attempts.push(Attempt {
+            start: log.start(),
+            world: log.part.world,
+            replicas: log.part.replicas,
+            hosts: log.hosts(),
+            logs: with,
+            limit: NOWHERE,
+        });
     }
     attempts.retain(|attempt| attempt.logs.iter().any(|log| !log.passes.is_empty()));
     let mut limit = NOWHERE;
@@ -65,7 +71,7 @@ pub(super) fn attempts(logs: &[Log]) -> Vec<Attempt<'_>> {
     attempts
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     /// Whether a process began where this attempt did.
     fn is_like(&self, log: &Log) -> bool {
         (self.start, self.world, self.replicas, self.hosts)
@@ -78,6 +84,18 @@ impl Attempt<'_> {
     fn has_room(&self, log: &Log) -> bool {
         let is_same = |other: &&&Log| other.process() == log.process();
         !self.logs.iter().filter(is_same).any(|other| other.ended <= log.started)
+    }
+
+    /// Takes out the processes that go with one that has no room here: they began when the one before
+    /// of its rank had ended, and it began while they were at work. Ranks of this attempt that were
+    /// killed before they had a log had left them room.
+    fn give_up(&mut self, log: &Log) -> Vec<&'a Log> {
+        let same = self.logs.iter().filter(|other| other.process() == log.process());
+        let ended = same.map(|other| other.ended).max().unwrap_or_default();
+        let all = std::mem::take(&mut self.logs).into_iter();
+        let (with, rest) = all.partition(|o| o.started >= ended && o.ended >= log.started);
+        self.logs = rest;
+        with
     }
 
     /// What its processes walked through.

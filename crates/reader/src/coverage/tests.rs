@@ -185,6 +185,18 @@ fn a_late_log_joins_those_that_began_where_it_did() {
     assert_eq!((counts(&report.epochs[0]), report.starts.len()), ([50, 0, 0, 0, 6], 2));
 }
 
+/// A rank is killed before it has a log, and the job begins again where it had begun.
+#[test]
+fn a_rank_without_a_log_leaves_no_room_for_one_of_the_next_start() {
+    let mut job = Job::new();
+    job.run(3, 5, 0);
+    job.logs.remove(1);
+    job.run(3, 17, 0);
+    job.logs[3].started -= 1; // of all that are of the next start, the one of that rank is the first
+    let report = job.audit();
+    assert_eq!((counts(&report.epochs[0]), report.starts.len()), ([50, 0, 0, 0, 10], 2));
+}
+
 /// Every process takes itself for the only one: the commonest mistake there is.
 #[test]
 fn four_processes_that_all_read_everything_are_found() {
