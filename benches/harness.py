@@ -114,6 +114,15 @@ def reported(stdout: str) -> dict:
     return value if isinstance(value, dict) else {}
 
 
+def packed(options, name: str, format: str) -> Path:
+    """Data set `name` in shards of 150 MB, packed once."""
+    place = options.out / f"packed-{name}-{format}"
+    if not (place / "manifest.json").exists():
+        command = [options.shardpack, "pack", options.data / name, place, "--format", format, "--target", "150MB"]
+        subprocess.run([*command, "--quiet"], check=True)
+    return place
+
+
 def empty(folder: Path) -> Path:
     """Removes a folder and waits for the disk, so that no run pays for what another wrote."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -23,15 +23,6 @@ import harness
 FORMATS = {"webdataset": ("tar", "*.tar"), "tfrecord": ("tfrecord", "*.tfrecord")}
 
 
-def shards(options, set: str, format: str) -> Path:
-    """The data set packed, once."""
-    place = options.out / f"read-{set}-{format}"
-    if not (place / "manifest.json").exists():
-        command = [options.shardpack, "pack", options.data / set, place, "--format", format, "--target", "150MB"]
-        subprocess.run([*command, "--quiet"], check=True)
-    return place
-
-
 def commands(options, place: Path, format: str):
     """(name, number of threads, command)"""
     kind, pattern = FORMATS[format]
@@ -112,7 +103,7 @@ def main() -> None:
     rows = []
     for set in options.sets.split(","):
         for format in FORMATS:
-            place = shards(options, set, format)
+            place = harness.packed(options, set, format)
             runs = {}
             for _ in range(options.rounds + 1):  # the first fills the page cache
                 for name, threads, command in commands(options, place, format):

@@ -35,15 +35,6 @@ class Row(NamedTuple):
     bar: str = ""
 
 
-def packed(options, name: str, format: str) -> Path:
-    """The data set packed, once."""
-    place = options.out / f"reshape-{name}-{format}"
-    if not (place / "manifest.json").exists():
-        command = [options.shardpack, "pack", options.data / name, place, "--format", format, "--target", "150MB"]
-        subprocess.run([*command, "--quiet"], check=True)
-    return place
-
-
 def shards(place: Path, format: str) -> list[Path]:
     return sorted((place / "shards").glob(f"*.{EXTENSIONS[format]}"))
 
@@ -62,7 +53,7 @@ def rows(options, name: str, formats: list[str]) -> Iterator[Row]:
     """What is run on data set `name`."""
     out = options.out / "run"
     limits, scan = (harness.compiled(program, options.out) for program in ("limits", "scan"))
-    tars = packed(options, name, "webdataset")
+    tars = harness.packed(options, name, "webdataset")
     files = shards(tars, "webdataset")
 
     def shardpack(command: str, *arguments) -> list[list]:
@@ -91,9 +82,9 @@ def rows(options, name: str, formats: list[str]) -> Iterator[Row]:
         for before in formats:
             if before == target:
                 continue
-            place = packed(options, name, before)
+            place = harness.packed(options, name, before)
             read = "tfrecord" if before == "recordio" else before
-            read_from = shards(packed(options, name, read), read)
+            read_from = shards(harness.packed(options, name, read), read)
             least = f"least work: {before} to {target}"
             yield Row(least, [[scan, "tar" if read == "webdataset" else read, CORES, *read_from], frame])
             command = shardpack("reshard", place, out, "--format", target, "--order", "source")
