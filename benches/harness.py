@@ -130,6 +130,25 @@ def empty(folder: Path) -> Path:
     return folder
 
 
+def aside(folder: Path) -> None:
+    """Moves what a run left out of the way and frees its bytes, but keeps its files until `cleared`:
+    ext4 passes over inodes that were deleted in the last minutes one by one, so who makes 20,000 files
+    after as many were removed takes up to eight times as long."""
+    if folder.exists():
+        kept = folder.parent / "aside" / str(time.monotonic_ns())
+        kept.parent.mkdir(exist_ok=True)
+        folder.rename(kept)
+        for file in kept.rglob("*"):
+            if file.is_file() and not file.is_symlink():
+                os.truncate(file, 0)
+    subprocess.run(["sync"], check=True)
+
+
+def cleared(out: Path) -> None:
+    """Removes what was moved aside."""
+    empty(out / "aside")
+
+
 def drop_caches() -> None:
     """Empties the page cache and the caches of names; root only."""
     subprocess.run(["sync"], check=True)

@@ -121,7 +121,8 @@ def compare(options, server: Server, commands: list[tuple[str, Callable]], gigab
         for name, argv in commands[turn:] + commands[:turn]:
             if name not in rows:
                 continue
-            harness.empty(options.out / "run")
+            harness.aside(options.out / "run")
+            harness.settle(harness.compiled("limits", options.out))
             before = server.cpu()
             try:
                 run = harness.measure(argv(next(runs)))
@@ -134,6 +135,8 @@ def compare(options, server: Server, commands: list[tuple[str, Callable]], gigab
             row = rows[name]
             row.walls.append(run.wall), row.cpus.append(run.cpu), row.servers.append(served), row.peaks.append(run.rss)
             print(f"{title}: {name}: {run.wall:.2f} s, {run.cpu:.2f} cpu s", file=sys.stderr)
+    harness.aside(options.out / "run")
+    harness.cleared(options.out)
     table(title, list(rows.values()), gigabytes)
     return list(rows.values())
 
