@@ -120,10 +120,12 @@ impl Job {
     /// The file that its parts are written to; the first one makes it.
     fn file(&self, temporary: &Path) -> Result<Arc<File>> {
         let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*slot {
-            Some(file) => Ok(Arc::clone(file)),
-            None => Ok(Arc::clone(slot.insert(Arc::new(create(temporary)?)))),
+        if let Some(file) = &*slot {
+            return Ok(Arc::clone(file));
         }
+        let file = create(temporary)?;
+        shardpack_store::reserve(&file, self.entry.len);
+        Ok(Arc::clone(slot.insert(Arc::new(file))))
     }
 }
 

@@ -29,7 +29,9 @@ pub use archive::ZipTree;
 pub use cache::{Cache, CacheOptions, CachedStore};
 pub use error::{Error, ErrorKind, Result};
 pub use listing::{File, FileId, Listing, ListingBuilder};
-pub use local::{Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions};
+pub use local::{
+    Direct, LocalOptions, LocalStore, LocalTree, Rule, Symlinks, WalkOptions, reserve,
+};
 pub use memory::{MemoryStore, MemoryTree};
 pub use process::PerProcess;
 #[cfg(feature = "s3")]

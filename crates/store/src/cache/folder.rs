@@ -101,6 +101,7 @@ impl Folder {
         // the next count mends, and never too low.
         usage.set(total)?;
         part.file.set_len(len)?;
+        crate::reserve(&part.file, len);
         Ok(Claim::Mine(part))
     }
 

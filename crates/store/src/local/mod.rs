@@ -5,6 +5,7 @@ mod guard;
 mod list;
 mod pinned;
 mod pressure;
+mod reserve;
 mod store;
 mod tree;
 mod upload;
@@ -12,6 +13,7 @@ mod walk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use reserve::reserve;
 pub use store::{Direct, LocalOptions, LocalStore};
 pub use tree::LocalTree;
 pub use walk::{Rule, Symlinks, WalkOptions};

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::direct::DirectWriter;
+use super::reserve;
 use crate::key::UNFINISHED;
 use crate::{Error, Result, Upload};
 
@@ -94,7 +95,9 @@ impl LocalUpload {
         let io = |e: io::Error| Error::io(e, key);
         let folder = target.parent().unwrap_or(Path::new("."));
         let (unfinished, direct) = Unfinished::create(folder, direct).map_err(io)?;
-        // No fallocate: it measured 0.9 to 1.0 of the rate without, on ext4.
+        if let (Some(len), false) = (len, direct) {
+            reserve(&unfinished.file, len);
+        }
         Ok(Self {
             unfinished,
             direct: direct.then(DirectWriter::default),
