@@ -96,6 +96,32 @@ fn several_sources_are_joined_by_copies() {
     same(&cloud.objects("dst/"), &copied);
 }
 
+/// What is live beside each other in a shard with dead samples stays beside each other.
+#[test]
+fn what_is_live_is_compacted_by_copies() {
+    for format in FORMATS {
+        let cloud = cloud(format);
+        cloud.line("delete s3://bucket/one cat/one-04 dog/one-35").done();
+        let before = cloud.objects("one/");
+        let line = "compact s3://bucket/one --json";
+        cloud.server.forget_calls();
+        let report = cloud.line(line).done().json();
+        assert_eq!((&report["rewritten"], &report["dropped"]), (&1.into(), &2.into()), "{format}");
+        assert!(count(&cloud, "UploadPartCopy") > 0, "{format}");
+        let copied = cloud.objects("one/");
+        cloud.line("verify s3://bucket/one").done();
+
+        cloud.wipe("one/");
+        for (name, bytes) in before {
+            cloud.server.put(&format!("one/{name}"), bytes);
+        }
+        let refusal = FaultRule::new(Fault::Error(501, "NotImplemented")).on("UploadPartCopy");
+        cloud.server.inject(refusal.forever());
+        cloud.line(line).done();
+        same(&cloud.objects("one/"), &copied);
+    }
+}
+
 /// Without S3's word that the source's bytes are those of the manifest, they are read.
 #[test]
 fn a_server_that_keeps_no_checksums_is_not_asked_to_copy() {

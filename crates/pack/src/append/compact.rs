@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use shardpack_manifest::{Digest, Event, Index, Manifest};
-use shardpack_store::Store;
+use shardpack_store::{Source, Store};
 
 use super::delete::places;
 use super::grow::{self, Growth};
@@ -18,7 +18,7 @@ use crate::options::{Order, PackOptions};
 use crate::pack::{Prepared, decide};
 use crate::plan::WHOLE;
 use crate::progress::{Progress, Stage};
-use crate::reshard::{DatasetSource, Selection, SourceOptions, proof};
+use crate::reshard::{Copies, DatasetSource, Selection, SourceOptions, proof};
 use crate::{Error, Result};
 
 /// What is compacted, and what is kept.
@@ -262,7 +262,9 @@ impl Rewrite<'_> {
         same_splits(&prepared, &counts, store)?;
         let shards = prepared.1.shards.len();
         let event = Event::Compact;
-        let growth = Growth { head, store, source: &source, options: &pack, progress, event };
+        let copies = Copies::new(&source);
+        let (source, copies) = (&source as &dyn Source, Some(&copies));
+        let growth = Growth { head, store, source, copies, options: &pack, progress, event };
         let done = growth.grow(prepared, &|rows| {
             let next = head.manifest.rebuilt(&kept, &fields, rows)?;
             same(live, next.digest)?;

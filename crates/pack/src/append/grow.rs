@@ -14,6 +14,7 @@ use crate::options::PackOptions;
 use crate::pack::{Prepared, identity, write_shards};
 use crate::plan::{Plan, ShardPlan, WHOLE};
 use crate::progress::Progress;
+use crate::reshard::Copies;
 use crate::sources::sources_path;
 use crate::staging::{self, Identity, STAGING, Unfinished, index_path, staged};
 use crate::{Error, Result, difference, publish};
@@ -23,6 +24,8 @@ pub(super) struct Growth<'a> {
     pub(super) head: &'a Head,
     pub(super) store: &'a dyn Store,
     pub(super) source: &'a dyn Source,
+    /// What the store may copy, where the source is the dataset itself.
+    pub(super) copies: Option<&'a Copies<'a>>,
     pub(super) options: &'a PackOptions,
     pub(super) progress: &'a Progress,
     pub(super) event: Event,
@@ -45,7 +48,7 @@ impl Growth<'_> {
         (samples, plan, format): Prepared<'_>,
         successor: &dyn Fn(Vec<Row>) -> Result<Living>,
     ) -> Result<Grown> {
-        let Self { store, source, options, progress, .. } = *self;
+        let Self { store, source, copies, options, progress, .. } = *self;
         let mut identity = identity(source, &samples, &plan, options);
         let fingerprint = follow(&self.head.manifest, &plan);
         identity.fingerprint = fingerprint.to_string();
@@ -57,7 +60,7 @@ impl Growth<'_> {
         let resumed = plan.shards.len() - todo.len();
         let context = Context {
             source,
-            copies: None,
+            copies,
             store,
             samples: &samples,
             plan: &plan,

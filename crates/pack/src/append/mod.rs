@@ -129,7 +129,8 @@ pub fn append(
         return Ok(report.then(&head.manifest));
     }
     let event = if options.sync { Event::Sync } else { Event::Append };
-    let growth = Growth { head: &head, store, source, options: &pack, progress, event };
+    let growth =
+        Growth { head: &head, store, source, copies: None, options: &pack, progress, event };
     let all: Vec<usize> = (0..head.manifest.shards.len()).collect();
     let done = growth.grow(prepared, &|rows| {
         let grown = head.manifest.rebuilt(&all, &BTreeMap::new(), rows)?;

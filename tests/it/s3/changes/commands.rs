@@ -2,7 +2,7 @@
 
 use shardpack_pack::{
     AdoptOptions, AppendOptions, CompactOptions, Dataset, DatasetSource, DeleteOptions,
-    DiffOptions, Error, ForeignOptions, Join, Map, MapCommand, MergeOptions, Missing,
+    DiffOptions, Error, ForeignOptions, Join, Map, MapCommand, MergeOptions, Missing, Order,
     OverlaySource, PackOptions, Progress, Selection, SourceOptions, Table, TableKind, Transform,
     VerifyOptions, With, adopt, append, compact, delete, diff, lies_over, merge, overlay, pack,
     reshard, verify,
@@ -25,7 +25,7 @@ const fn command(name: &'static str, place: &'static str, run: Run) -> Command {
     Command { name, place, run }
 }
 
-pub(super) const COMMANDS: [Command; 9] = [
+pub(super) const COMMANDS: [Command; 10] = [
     command("append", "one/", |world| appended(world, "one/", "grown/", false)),
     command("append --sync", "one/", |world| appended(world, "one/", "changed/", true)),
     command("compact", "dead/", compacted),
@@ -33,6 +33,7 @@ pub(super) const COMMANDS: [Command; 9] = [
     command("merge", "dst/", merged),
     command("join", "dst/", joined),
     command("join --overlay", "dst/", |world| laid_over(world, "dst/")),
+    command("reshard", "dst/", resharded),
     command("reshard --map-cmd", "dst/", mapped),
     command("index", "theirs/", indexed),
 ];
@@ -110,6 +111,17 @@ fn laid_over(world: &World, to: &str) -> Result<(), Error> {
     let (place, how) = (Some("../one".into()), SourceOptions::default());
     let source = OverlaySource::open(base, table(world)?, place, &how, &progress)?;
     overlay(&source, &world.store(to), &options(), &progress).map(|_| ())
+}
+
+/// Nearly all of it by copies.
+fn resharded(world: &World) -> Result<(), Error> {
+    let (one, two, progress) = (world.store("one/"), world.store("two/"), Progress::default());
+    let inputs =
+        vec![(Dataset::open(&one)?, one.describe()), (Dataset::open(&two)?, two.describe())];
+    let (all, how) = (Selection::default(), SourceOptions::default());
+    let source = DatasetSource::open(inputs, &all, &how, &progress)?;
+    let options = PackOptions { order: Order::Source, max_samples: Some(4), ..options() };
+    reshard(&source, &world.store("dst/"), &options, &progress).map(|_| ())
 }
 
 /// In a request's lines, of which every second one is a body.

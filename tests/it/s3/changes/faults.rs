@@ -149,7 +149,8 @@ fn line(name: &str) {
 /// the next one.
 fn rest(name: &str) {
     let command = command(name);
-    let writes = ["PutObject", "UploadPart", "CompleteMultipartUpload", "CopyObject"];
+    let writes =
+        ["PutObject", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "CopyObject"];
     each(World::new, at_rest().to_vec(), |world, fault| {
         let case = Case::new(world, command);
         let wrong = |operation: &str| -> Vec<String> {
@@ -194,8 +195,22 @@ commands! {
     merge: "merge",
     join: "join",
     overlay: "join --overlay",
+    reshard: "reshard",
     map: "reshard --map-cmd",
     index: "index",
+}
+
+/// What is disturbed above are copies too.
+#[test]
+fn compact_and_reshard_let_s3_copy() {
+    for (name, least) in [("compact", 1), ("reshard", 3)] {
+        let world = World::new();
+        world.server.forget_calls();
+        (command(name).run)(&world).expect("no fault");
+        let calls = world.server.calls();
+        let copies = calls.iter().filter(|call| call.operation == "UploadPartCopy").count();
+        assert!(copies >= least, "{name}: {copies}");
+    }
 }
 
 #[test]

@@ -18,8 +18,8 @@ use self::commands::{Command, MAKE};
 use super::faults::{connect, uri};
 use super::{Files, difference, objects};
 
-/// Part of an upload: every shard has two or more.
-const PART: u64 = 2_000;
+/// Part of an upload: every shard has two or more, and one record is long enough to be copied.
+const PART: u64 = 1_500;
 /// Bytes of a body.
 const BODY: usize = 900;
 
