@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Commands on S3, at length. First on the tests' server: every fault at every call of each command
-# that changes datasets or makes them of others, and a kill at every call; `./test.sh` takes turns.
+# that changes datasets or makes them of others, a kill at every call, and a pack that is killed a hundred
+# times with faults on; `./test.sh` takes turns.
 # Then on a full-size server that others wrote, Garage, on loopback with a folder that is thrown away:
 # the suite of the store runs against it, and the binary packs, verifies, lists and unpacks on it
 # with the bytes of the local run.
@@ -162,7 +163,7 @@ pass() { # S3 -> S3 -> local, against the same from and to local folders
     echo "pack once more: already complete"
 }
 
-SHARDPACK_SLOW=1 SHARDPACK=$SHARDPACK cargo test --locked -p shardpack-tests s3::changes
+SHARDPACK_SLOW=1 SHARDPACK=$SHARDPACK cargo test --locked -p shardpack-tests --test it -- s3::changes s3::kill
 start
 SHARDPACK_S3_TEST=s3://bucket/suite SHARDPACK_S3_LACKS=conditions \
     cargo test --locked -p shardpack-store --test s3 -- --ignored
