@@ -8,7 +8,8 @@ use super::{OutputArgs, RunArgs, S3Args};
 
 /// Rewrite the shards that hold deleted samples, without those
 ///
-/// All other shards stay as they are, byte for byte, and so does the digest of the live samples.
+/// All other shards stay as they are, byte for byte, and so does the digest of the live samples. On
+/// S3, runs of 5 MiB and more of live samples are copied by S3 itself.
 /// Readers that are pinned to a version need its manifest and its shards: --keep says how many
 /// versions keep them, so that what is running can end. What no kept version needs is removed.
 #[derive(Debug, Args)]
