@@ -7,6 +7,7 @@ use std::path::Path;
 use shardpack_pack::{DeleteOptions, Error, delete};
 
 use super::dataset::Place;
+use super::pack;
 use crate::args::DeleteArgs;
 use crate::exit::{Exit, Failure, Result};
 use crate::log::Log;
@@ -36,7 +37,7 @@ pub(super) fn run(args: &DeleteArgs, log: Log, output: &mut Output) -> Result<Ex
         Error::Store(error) if error.is_changed() => {
             Failure::of(&error).hint("run the same command again: it starts from what is there now")
         }
-        error => error.into(),
+        error => pack::name_full_device(error, &args.path),
     })?;
     if args.report.json {
         output.json(&report)?;

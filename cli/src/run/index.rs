@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shardpack_pack::{AdoptOptions, Progress, adopt};
 
 use super::dataset::Place;
+use super::pack;
 use crate::args::IndexArgs;
 use crate::exit::{Exit, Result};
 use crate::log::Log;
@@ -21,7 +22,8 @@ pub(super) fn run(args: &IndexArgs, log: Log, output: &mut Output) -> Result<Exi
     let defaults = AdoptOptions::default();
     let options =
         AdoptOptions { jobs: place.jobs(args.work, defaults.jobs), memory: args.work.memory.0 };
-    let report = adopt(&dataset, &options, &progress)?;
+    let report = adopt(&dataset, &options, &progress)
+        .map_err(|error| pack::name_full_device(error, &args.dataset.path))?;
     drop(display);
     match args.output.json {
         true => output.json(&report)?,

@@ -71,7 +71,7 @@ pub(super) fn name_full_device(error: PackError, destination: &Path) -> Failure 
     let failure = Failure::from(error);
     match full {
         true => failure.hint(format!(
-            "free space on the device that holds {} and run the same command again: sealed shards are kept",
+            "free space on the device that holds {} and run the same command again: what is sealed is kept",
             destination.display()
         )),
         false => failure,

@@ -1,6 +1,7 @@
 //! Disks that fill up.
 
 use std::fs;
+use std::io::Write;
 
 use super::kill::{copy, published, same};
 use super::{PACK, sample, source};
@@ -68,6 +69,31 @@ fn a_full_scratch_folder_is_named() {
     }
     home.line("verify dst").done();
     home.line("compact dst").done();
+}
+
+/// Not a block is left beside shards that something else wrote.
+#[test]
+fn an_adoption_goes_on_when_there_is_room() {
+    let home = Home::new();
+    source(&home);
+    home.line(&format!("pack src one {PACK}")).done();
+    let Some(_disk) = Disk::mount(&home, "disk", "size=4m") else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    copy(&home, "one/shards", "disk/theirs");
+    let ballast = fs::File::create(home.path("disk/ballast")).expect("a file");
+    while (&ballast).write_all(&[1; 4096]).is_ok() {}
+    drop(ballast); // its blocks would outlive its name
+    let ran = home.line("index disk/theirs");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for told in ["no space left", "disk/theirs", "run the same command again"] {
+        assert!(ran.stderr.contains(told), "{told:?} in {}", ran.stderr);
+    }
+    assert!(!home.path("disk/theirs/manifest.json").exists());
+    fs::remove_file(home.path("disk/ballast")).expect("a file");
+    home.line("index disk/theirs").done();
+    home.line("verify disk/theirs").done();
 }
 
 #[test]
