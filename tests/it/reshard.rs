@@ -166,6 +166,9 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         ("reshard one out --split-from train", &["has no such split", "it is not split"]),
         ("reshard one out --rename jpg=txt", &["would have one name", "jpg and txt"]),
         ("reshard one out --fold 3/2", &["--fold 3/2"]),
+        ("reshard one out --slice 9..9", &["--slice 9..9", "holds no sample"]),
+        ("reshard one out --slice 5", &["--slice", "FIRST..END"]),
+        ("reshard one out --slice 1000..", &["no sample is left", "--slice"]),
         ("reshard one out --glob x*", &["no sample is left", "--glob"]),
         ("reshard one out --fields png", &["no sample is left", "without a field"]),
         ("reshard nowhere out", &["nowhere: no such file"]),
@@ -211,6 +214,37 @@ fn parts_are_what_was_asked_for() {
     let info = fields("renamed");
     assert!(info.contains("image.jpg") && !info.contains("cls"), "{info}");
     assert!(!home.path("renamed/labels.json").exists());
+}
+
+/// Consecutive samples as they are listed, of several sources too, deleted ones not counted.
+#[test]
+fn a_slice_is_what_is_listed_there() {
+    let home = Home::new();
+    tree(&home, 30, true);
+    home.line("pack src one --labels folder --target 20kB").done();
+    home.line("delete one cat/s006").done();
+    home.write("other/x.txt", "x");
+    home.write("other/y.txt", "y");
+    home.line("pack other two --order key").done();
+    let keys = |dataset: &str| -> Vec<String> {
+        let listed = home.line(&format!("ls {dataset}")).done().stdout;
+        listed.lines().map(|line| line.split('\t').next().expect("a key").to_owned()).collect()
+    };
+    let all = [keys("one"), keys("two")].concat();
+    assert_eq!(all.len(), 31);
+    for (n, (slice, range)) in
+        [("0..7", 0..7), ("7..30", 7..30), ("28..", 28..31), ("..1", 0..1), ("30..99", 30..31)]
+            .into_iter()
+            .enumerate()
+    {
+        let line = format!("reshard one two out{n} --order source --slice {slice}");
+        home.line(&line).done();
+        assert_eq!(keys(&format!("out{n}")), all[range], "{slice}");
+    }
+    home.line("reshard one two few --order source --slice 1..9 --glob cat/*").done();
+    let cats: Vec<_> = all[1..9].iter().filter(|key| key.starts_with("cat/")).cloned().collect();
+    assert!(!cats.is_empty());
+    assert_eq!(keys("few"), cats);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `shardpack reshard`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -93,6 +94,10 @@ pub(crate) struct SelectArgs {
     /// Only these splits of SRC
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) split_from: Vec<String>,
+    /// Only samples FIRST to END, as `shardpack ls` lists them, counted from 0 over all SRC; END is not
+    /// among them, and either may be left out: 0..1000, 1000..
+    #[arg(long, value_name = "FIRST..END", value_parser = slice)]
+    pub(crate) slice: Option<Range<u64>>,
     /// Only the keys in FILE, one a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Option<PathBuf>,
@@ -237,6 +242,16 @@ fn fold(text: &str) -> Result<(u64, u64), String> {
     let parts = text.split_once('/');
     let numbers = parts.and_then(|(k, n)| Some((u64::from_str(k).ok()?, u64::from_str(n).ok()?)));
     numbers.ok_or_else(|| "write K/N, with K from 1 to N: 1/5".into())
+}
+
+fn slice(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str, empty: u64| match text {
+        "" => Some(empty),
+        text => u64::from_str(text).ok(),
+    };
+    let ends = text.split_once("..");
+    let slice = ends.and_then(|(first, end)| Some(number(first, 0)?..number(end, u64::MAX)?));
+    slice.ok_or_else(|| "write FIRST..END: 0..1000, 1000.. or ..1000".into())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -93,6 +93,7 @@ fn selecting(select: &SelectArgs) -> Option<&'static str> {
     first(&[
         ("--duplicates", select.duplicates != DuplicatesArg::Error),
         ("--split-from", !select.split_from.is_empty()),
+        ("--slice", select.slice.is_some()),
         ("--keys", select.keys.is_some()),
         ("--glob", !select.glob.is_empty()),
         ("--label", !select.label.is_empty()),

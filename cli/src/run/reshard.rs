@@ -191,6 +191,7 @@ fn selection(args: &AnewArgs) -> Result<Selection> {
         arrangement,
         globs: select.glob.clone(),
         labels: select.label.clone(),
+        slice: select.slice.clone(),
         splits: select.split_from.clone(),
         min_size: select.min_size.map(|size| size.0),
         max_size: select.max_size.map(|size| size.0),

@@ -150,10 +150,11 @@ impl<'a> Lister<'a> {
                 self.deleted += 1;
                 continue;
             }
+            let before = self.samples;
             self.samples += 1;
             // Looked for even where the sample is not taken: its row belongs to a sample.
             let found = self.join.as_mut().map(|(other, _)| other.find(record.key));
-            if self.by_key.takes(record.key) {
+            if self.by_key.takes(record.key, before) {
                 let from =
                     Record { shard: global, number: i as u32, place: (record.offset, record.len) };
                 self.sample(shard, &record, (i, from, found), ids)?;

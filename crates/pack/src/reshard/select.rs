@@ -1,6 +1,7 @@
 //! Which samples are taken, and what of them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use globset::GlobMatcher;
 use shardpack_formats::Label;
@@ -21,6 +22,9 @@ pub struct Selection {
     pub globs: Vec<String>,
     /// Only samples with one of these labels: a class's name, a label's text or one of its numbers.
     pub labels: Vec<String>,
+    /// Only these of the samples that the sources have, of the splits that are taken, counted from 0 as
+    /// they are stored.
+    pub slice: Option<Range<u64>>,
     /// Only these splits of the sources.
     pub splits: Vec<String>,
     /// Only samples for which this holds; fields by the names that they have in the sources, whether
@@ -109,6 +113,11 @@ impl Selection {
         }
         if self.min_size.zip(self.max_size).is_some_and(|(min, max)| min > max) {
             return usage("--min-size is over --max-size: no sample is both".into());
+        }
+        if let Some(Range { start, end }) = self.slice.as_ref().filter(|slice| slice.is_empty()) {
+            return usage(format!(
+                "--slice {start}..{end}: holds no sample; write FIRST..END, END is not in it"
+            ));
         }
         if self.head == Some(0) || self.per_class == Some(0) {
             return usage("--head and --sample-per-class start at 1".into());
@@ -211,6 +220,7 @@ impl Selection {
             put("fold", format!("{part}/{parts}"));
             put("fold-rest", flag(rest));
         }
+        put("slice", self.slice.as_ref().map_or_else(String::new, shown));
         put("sample-per-class", number(self.per_class));
         put("head", number(self.head));
         if self.head.is_some() || self.per_class.is_some() {
@@ -237,8 +247,9 @@ pub(super) struct ByKey {
     keys: Option<HashMap<String, bool>>,
     globs: Vec<GlobMatcher>,
     fold: Option<Fold>,
-    /// Samples that were left out: by `--keys`, `--glob` and `--fold`.
-    dropped: [u64; 3],
+    slice: Option<Range<u64>>,
+    /// Samples that were left out: by `--slice`, `--keys`, `--glob` and `--fold`.
+    dropped: [u64; 4],
 }
 
 impl ByKey {
@@ -248,13 +259,14 @@ impl ByKey {
         });
         let bad = |error: Error| Error::Usage(format!("--glob: {error}"));
         let globs = selection.globs.iter().map(|g| glob(g).map_err(bad)).collect::<Result<_>>()?;
-        Ok(Self { keys, globs, fold: selection.fold, dropped: [0; 3] })
+        let (fold, slice) = (selection.fold, selection.slice.clone());
+        Ok(Self { keys, globs, fold, slice, dropped: [0; 4] })
     }
 
-    /// Whether a sample is taken.
-    pub(super) fn takes(&mut self, key: &str) -> bool {
+    /// Whether a sample is taken, of which so many lie before.
+    pub(super) fn takes(&mut self, key: &str, before: u64) -> bool {
         let wanted = match self.keys.as_mut().map(|keys| keys.get_mut(key)) {
-            Some(None) => Some(0),
+            Some(None) => Some(1),
             Some(Some(met)) => {
                 *met = true;
                 None
@@ -267,8 +279,10 @@ impl ByKey {
                 (hash(key, FOLD_SEED) % parts == part - 1) != rest
             })
         };
-        let dropped =
-            wanted.or_else(|| (!globbed()).then_some(1)).or_else(|| (!folded()).then_some(2));
+        let elsewhere = self.slice.as_ref().is_some_and(|slice| !slice.contains(&before));
+        let dropped = (elsewhere.then_some(0).or(wanted))
+            .or_else(|| (!globbed()).then_some(2))
+            .or_else(|| (!folded()).then_some(3));
         if let Some(reason) = dropped {
             self.dropped[reason] += 1;
         }
@@ -279,6 +293,7 @@ impl ByKey {
     pub(super) fn skipped(&self) -> Vec<(String, u64)> {
         let missing = self.keys.iter().flatten().filter(|(_, met)| !**met).count() as u64;
         let reasons = [
+            "samples elsewhere (--slice)",
             "samples not in --keys",
             "samples of other keys (--glob)",
             "samples of other parts (--fold)",
@@ -288,6 +303,14 @@ impl ByKey {
         rows.chain([("keys of --keys that no sample has".to_owned(), missing)])
             .filter(|(_, count)| *count > 0)
             .collect()
+    }
+}
+
+/// A slice as `--slice` takes it; one without an end goes up to the largest number.
+fn shown(slice: &Range<u64>) -> String {
+    match slice.end {
+        u64::MAX => format!("{}..", slice.start),
+        end => format!("{}..{end}", slice.start),
     }
 }
 
