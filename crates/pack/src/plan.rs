@@ -268,9 +268,7 @@ fn cut(
     options: &PackOptions,
 ) -> std::result::Result<Vec<usize>, String> {
     let mut sums = vec![0u64];
-    let mut longest = 0;
     for len in lens {
-        longest = longest.max(len);
         sums.push(sums[sums.len() - 1] + len);
     }
     let samples = sums.len() - 1;
@@ -286,7 +284,8 @@ fn cut(
             "{samples} samples do not fill {shards} shards; lower --shard-multiple"
         ));
     }
-    let (mut low, mut high) = (sums[samples] / shards as u64, room.max(longest));
+    // Never above the room, even where single records are: beyond it more room may take more shards.
+    let (mut low, mut high) = ((sums[samples] / shards as u64).min(room), room);
     while low < high {
         let middle = low + (high - low) / 2;
         if fill(&sums, middle, most).len() <= shards { high = middle } else { low = middle + 1 }

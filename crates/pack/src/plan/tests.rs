@@ -39,6 +39,15 @@ fn a_record_over_the_target_is_alone() {
     assert_eq!(sizes(&lens, &ends), [10, 5000, 20]);
 }
 
+/// Found by the promises below: room for the longest record let others share a shard over the target.
+#[test]
+fn records_over_the_target_let_no_other_shard_grow_over_it() {
+    let lens = [146, 498, 204, 21, 78, 66, 440, 371, 435, 87, 442, 56, 46, 140];
+    let ends = cut(lens.into_iter(), 0, &options(300)).unwrap();
+    let shards = sizes(&lens, &ends);
+    assert!(shards.iter().all(|size| *size <= 300 || lens.contains(size)), "{shards:?}");
+}
+
 #[test]
 fn too_few_samples_for_the_multiple_is_an_error() {
     let o = PackOptions { shard_multiple: 8, ..options(1000) };
