@@ -170,6 +170,13 @@ def raw(options, server: Server, shards: Path) -> list[tuple[str, Callable]]:
     return [(f"raw ranged HTTP client, {n} connections", lambda _, n=n: [binary, address, n, 8, *paths]) for n in (4, 8, 16)]
 
 
+def sent(server: Server, shards: Path, at_once: int) -> Callable:
+    """The same shards sent by curl, one request each, unsigned and unchecked."""
+    line = 'to=$1; shift; printf "%s\\0" "$@" | xargs -0 -P $0 -I FILE curl -sf -H Expect: -o /dev/null -T FILE "$to"'
+    found = sorted((shards / "shards").iterdir())
+    return lambda n: ["sh", "-c", line, at_once, f"{server.endpoint}/{BUCKET}/{n}/", *found]
+
+
 def against(rows: list[Row], ours: str, yardstick: str) -> None:
     """One row's rate as a share of the best one's whose name starts with `yardstick`."""
     medians = {row.name: statistics.median(row.walls) for row in rows}
@@ -229,14 +236,18 @@ def large(options) -> None:
         for name in (*READS, verify[0]):
             against(rows, name, "raw")
     place = lambda n: f"s3://{BUCKET}/{n}"  # noqa: E731
-    commands = [("shardpack pack, local to S3", lambda n: pack(options, options.data / "A", place(n)))]
-    commands += copies(options, str(shards / "shards"), place)
+    merge = ("shardpack merge, of finished shards", lambda n: [options.shardpack, "merge", shards, place(n), "--quiet"])
     rows = {}
     for _ in range(options.rounds):  # a server each: what was sent stays in its memory
-        with serving(options, None) as server:
+        with serving(options, None, 0, "--anonymous") as server:
+            commands = [("shardpack pack, local to S3", lambda n: pack(options, options.data / "A", place(n))), merge]
+            commands += [(f"raw HTTP client: curl, {n} at once", sent(server, shards, n)) for n in (2, 4, 8)]
+            commands += copies(options, str(shards / "shards"), place)
             for row in compare(options, server, commands, gigabytes, "PUT of 150 MB shards", rounds=1):
                 rows.setdefault(row.name, Row(row.name)).add(row)
     table("PUT of 150 MB shards, all rounds", list(rows.values()), gigabytes)
+    for name in (commands[0][0], merge[0]):
+        against(list(rows.values()), name, "raw")
 
 
 def listing(options) -> None:

@@ -32,6 +32,25 @@ fn order_shards_and_format_are_no_difference() {
     }
 }
 
+/// A tar has labels as fields, other formats have a place for them.
+#[test]
+fn a_label_is_the_same_in_every_format() {
+    let home = tree();
+    home.line("pack src tar --labels folder").done();
+    for format in ["tfrecord", "recordio-protobuf"] {
+        home.line(&format!("reshard tar {format} --format {format} --fields txt")).done();
+        home.line(&format!("reshard tar tar-{format} --fields txt")).done();
+        for line in [format!("diff tar-{format} {format}"), format!("diff {format} tar-{format}")] {
+            let ran = home.line(&line).done();
+            assert!(ran.stdout.contains(" the same, 0 changed"), "{line}: {}", ran.stdout);
+        }
+    }
+    home.line("reshard tar without --format tfrecord --drop-labels").done();
+    let ran = home.line("diff tar without --limit 1");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stdout.contains("-cls"), "{}", ran.stdout);
+}
+
 #[test]
 fn every_kind_of_difference_is_told_and_counted() {
     let home = tree();

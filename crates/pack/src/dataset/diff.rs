@@ -1,16 +1,19 @@
 //! What differs between two datasets, by sample.
 //!
 //! Indexes are read, shards are not: a sample is its key, label and fields, a field its length and
-//! crc32c. How samples are spread over shards, in which order and format, is no difference.
+//! crc32c. How samples are spread over shards, in which order and format, is no difference. Tars have
+//! labels as fields: beside one, the labels of any other format count as the fields that they would be.
 
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use shardpack_manifest::{Index, IndexField, SampleHasher};
+use shardpack_formats::{Label, crc32c};
+use shardpack_manifest::{Index, IndexField, IndexRecord, SampleHasher};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Dataset;
+use crate::labels::as_fields;
 use crate::parallel::each;
 use crate::progress::{Progress, Stage};
 use crate::{Error, Result};
@@ -112,7 +115,10 @@ pub fn diff(
     progress: &Progress,
 ) -> Result<DiffReport> {
     progress.enter(Stage::Plan);
-    let (in_a, in_b) = (samples(a, options, progress)?, samples(b, options, progress)?);
+    let is_tar = |dataset: &Dataset<'_>| dataset.format() == "webdataset";
+    let (spelt_a, spelt_b) = (!is_tar(a) && is_tar(b), is_tar(a) && !is_tar(b));
+    let (in_a, in_b) =
+        (samples(a, spelt_a, options, progress)?, samples(b, spelt_b, options, progress)?);
     let mut report = DiffReport { a: a.describe(), b: b.describe(), ..DiffReport::default() };
     let mut pairs = Vec::new();
     for pair in Merge::new(&in_a, &in_b) {
@@ -129,7 +135,7 @@ pub fn diff(
     }
     let place = |sample: Option<&Sample>| sample.map_or((u32::MAX, 0), |s| (s.shard, s.ordinal));
     pairs.sort_unstable_by_key(|(x, y)| (place(*x), place(*y)));
-    let (mut of_a, mut of_b) = (Indexes::new(a), Indexes::new(b));
+    let (mut of_a, mut of_b) = (Indexes::new(a, spelt_a), Indexes::new(b, spelt_b));
     for (x, y) in pairs.into_iter().take(options.most) {
         report.differences.push(explain(x, y, &mut of_a, &mut of_b)?);
     }
@@ -145,9 +151,45 @@ struct Sample {
     ordinal: u32,
 }
 
-/// The live samples of a dataset, in order of their keys' hashes.
+/// A record as it is compared, its label among its fields if it is to be spelt out.
+struct Compared {
+    label: Label,
+    /// Name, length and crc32c of each field.
+    fields: Vec<(String, u64, u32)>,
+}
+
+impl Compared {
+    fn of(record: &IndexRecord<'_>, spelt: bool) -> Self {
+        let field = |field: IndexField<'_>| (field.name.to_owned(), field.len, field.crc32c);
+        let mut fields: Vec<_> = record.fields.clone().map(field).collect();
+        let mut label = record.label.to_label();
+        if spelt {
+            let body = |(name, body): &(&'static str, Vec<u8>)| {
+                ((*name).to_owned(), body.len() as u64, crc32c(body))
+            };
+            fields.extend(as_fields(&label).iter().map(body));
+            label = Label::default();
+        }
+        Self { label, fields }
+    }
+
+    fn digest(&self, key: &str, hasher: &mut SampleHasher) -> u128 {
+        let fields: Vec<_> = (self.fields.iter())
+            .map(|(name, len, crc32c)| IndexField {
+                name,
+                offset: None,
+                len: *len,
+                crc32c: *crc32c,
+            })
+            .collect();
+        hasher.digest(key, &self.label, &fields).to_u128()
+    }
+}
+
+/// The live samples of a dataset, in order of their keys' hashes; their labels spelt out or not.
 fn samples(
     dataset: &Dataset<'_>,
+    spelt: bool,
     options: &DiffOptions,
     progress: &Progress,
 ) -> Result<Vec<Sample>> {
@@ -160,7 +202,10 @@ fn samples(
         let mut hasher = SampleHasher::default();
         for (ordinal, record) in (0..).zip(index.iter()) {
             if !dataset.is_deleted(number, ordinal.into(), record.key) {
-                let digest = hasher.digest_record(&record).to_u128();
+                let digest = match spelt {
+                    true => Compared::of(&record, true).digest(record.key, &mut hasher),
+                    false => hasher.digest_record(&record).to_u128(),
+                };
                 let key = xxh3_128(record.key.as_bytes());
                 samples.push(Sample { key, digest, shard: number as u32, ordinal });
             }
@@ -204,6 +249,8 @@ impl<'s> Iterator for Merge<'s> {
 /// Indexes that were used last.
 struct Indexes<'d> {
     dataset: &'d Dataset<'d>,
+    /// Whether labels are spelt out.
+    spelt: bool,
     open: HashMap<u32, Index<'static>>,
 }
 
@@ -211,8 +258,8 @@ struct Indexes<'d> {
 const OPEN: usize = 64;
 
 impl<'d> Indexes<'d> {
-    fn new(dataset: &'d Dataset<'d>) -> Self {
-        Self { dataset, open: HashMap::new() }
+    fn new(dataset: &'d Dataset<'d>, spelt: bool) -> Self {
+        Self { dataset, spelt, open: HashMap::new() }
     }
 
     fn get(&mut self, shard: u32) -> Result<&Index<'static>> {
@@ -229,6 +276,12 @@ impl<'d> Indexes<'d> {
             reason: format!("the index of shard {shard} is gone; run again"),
         };
         self.open.get(&shard).ok_or_else(gone)
+    }
+
+    fn compared(&mut self, sample: &Sample) -> Result<Option<Compared>> {
+        let spelt = self.spelt;
+        let record = self.get(sample.shard)?.get(sample.ordinal as usize);
+        Ok(record.map(|record| Compared::of(&record, spelt)))
     }
 
     fn key(&mut self, sample: &Sample) -> Result<String> {
@@ -249,23 +302,23 @@ fn explain(
         (None, Some(y)) => return Ok(Difference::OnlyInB { key: of_b.key(y)? }),
         (None, None) => return Err(Error::Usage("no sample differs from none".into())),
     };
-    let (in_a, in_b) = (of_a.get(x.shard)?, of_b.get(y.shard)?);
-    let records = in_a.get(x.ordinal as usize).zip(in_b.get(y.ordinal as usize));
-    let Some((a, b)) = records else { return Ok(Difference::OnlyInA { key: of_a.key(x)? }) };
-    let same = |f: &IndexField<'_>, g: &IndexField<'_>| (f.len, f.crc32c) == (g.len, g.crc32c);
+    let key = of_a.key(x)?;
+    let (Some(a), Some(b)) = (of_a.compared(x)?, of_b.compared(y)?) else {
+        return Ok(Difference::OnlyInA { key });
+    };
     let (mut only_in_a, mut changed) = (Vec::new(), Vec::new());
-    for field in a.fields.clone() {
-        match b.fields.clone().find(|other| other.name == field.name) {
-            None => only_in_a.push(field.name.to_owned()),
-            Some(other) if !same(&field, &other) => changed.push(field.name.to_owned()),
+    for field in &a.fields {
+        match b.fields.iter().find(|other| other.0 == field.0) {
+            None => only_in_a.push(field.0.clone()),
+            Some(other) if other != field => changed.push(field.0.clone()),
             Some(_) => {}
         }
     }
-    let new = |field: &IndexField<'_>| a.fields.clone().all(|other| other.name != field.name);
-    let only_in_b = b.fields.clone().filter(new).map(|field| field.name.to_owned());
+    let new = |field: &&(String, u64, u32)| a.fields.iter().all(|other| other.0 != field.0);
+    let only_in_b = b.fields.iter().filter(new).map(|field| field.0.clone());
     Ok(Difference::Changed {
-        key: a.key.to_owned(),
-        label: a.label.to_label() != b.label.to_label(),
+        key,
+        label: a.label != b.label,
         fields_only_in_a: only_in_a,
         fields_only_in_b: only_in_b.collect(),
         fields_changed: changed,
